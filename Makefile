@@ -1,0 +1,108 @@
+# make demo   works the example exam and says where the results are
+# make test   linter, formatter, types, tests, executed documentation
+# make help   the rest
+#
+# Everything happens in .venv, with the versions in constraints.txt. PYTHON=… picks an interpreter.
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+BUILD  := build
+EXAM   := examples/exam.md
+N      ?= 2000
+PYTEST ?=
+
+# A python3 of 3.11 or newer, else the newest of python3.13, python3.12, python3.11 that is there.
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+FIND_PYTHON = for p in python3 python3.13 python3.12 python3.11 python; do \
+	if $$p -c '$(NEW_ENOUGH)' >/dev/null 2>&1; then echo $$p; break; fi; done
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check-format lint types pytest bench soundness format constraints clean
+
+help:
+	@echo "make demo          work $(EXAM), write the results under $(BUILD)/"
+	@echo "make test          linter, formatter, types, tests, executed documentation"
+	@echo "make bench         time the deriving and the command line, with ratios to peers"
+	@echo "make soundness N=…  claims made at random, verdicts against an independent judge"
+	@echo "make format        put the code into the project's format"
+	@echo "make constraints   renew constraints.txt from a fresh environment"
+	@echo "make clean         remove $(VENV), $(BUILD) and caches"
+
+# --- the environment -----------------------------------------------------------------------
+
+$(BIN)/python:
+	@python="$(PYTHON)"; \
+	if [ -z "$$python" ]; then python="$$($(FIND_PYTHON))"; fi; \
+	if [ -z "$$python" ]; then \
+		echo "backproof needs Python 3.11 or newer, and none was found on the path." >&2; \
+		echo "Install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; \
+		exit 1; \
+	fi; \
+	if ! "$$python" -c '$(NEW_ENOUGH)'; then \
+		echo "backproof needs Python 3.11 or newer; $$python is" \
+			"$$("$$python" -c 'import platform; print(platform.python_version())' 2>/dev/null || echo 'not a Python that runs')." >&2; \
+		exit 1; \
+	fi; \
+	echo "Setting up $(VENV) with $$("$$python" --version)"; \
+	rm -rf $(VENV); "$$python" -m venv $(VENV) || { \
+		rm -rf $(VENV); \
+		echo "The environment could not be made; on Debian and Ubuntu, python3-venv is a package of its own." >&2; \
+		exit 1; }
+
+$(VENV)/.ready: pyproject.toml constraints.txt | $(BIN)/python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt hatchling editables
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[dev]'
+	@touch $@
+
+# --- what people ask for -------------------------------------------------------------------
+
+# The example contains misprints on purpose, so `work` answers 1 (a claim refuted); 2 and more fail.
+demo: $(VENV)/.ready
+	@mkdir -p $(BUILD)
+	@$(BIN)/backproof work $(EXAM) --json $(BUILD)/exam.json --tex $(BUILD)/exam.tex \
+		> $(BUILD)/exam.txt; code=$$?; \
+	cat $(BUILD)/exam.txt; \
+	if [ $$code -gt 1 ]; then exit $$code; fi
+	@echo
+	@echo "The working above is in $(BUILD)/exam.txt; the same as data in $(BUILD)/exam.json"
+	@echo "and as LaTeX in $(BUILD)/exam.tex. Change $(EXAM) and run it again."
+
+test: lint check-format types pytest
+
+lint: $(VENV)/.ready-dev
+	$(BIN)/ruff check .
+
+check-format: $(VENV)/.ready-dev
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.ready-dev
+	$(BIN)/mypy --strict src
+
+pytest: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest $(PYTEST)
+
+bench: $(VENV)/.ready-dev
+	$(BIN)/python -m benchmarks
+
+soundness: $(VENV)/.ready-dev
+	$(BIN)/python -m benchmarks.soundness --count $(N)
+
+format: $(VENV)/.ready-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+constraints: $(BIN)/python
+	@rm -rf $(BUILD)/fresh && $(BIN)/python -m venv $(BUILD)/fresh
+	@$(BUILD)/fresh/bin/python -m pip install --quiet --disable-pip-version-check hatchling editables
+	@$(BUILD)/fresh/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[dev]'
+	@{ sed -n '/^#/p' constraints.txt; \
+	   $(BUILD)/fresh/bin/python -m pip freeze --exclude-editable; } > $(BUILD)/constraints.txt
+	@mv $(BUILD)/constraints.txt constraints.txt && rm -rf $(BUILD)/fresh
+
+clean:
+	rm -rf $(VENV) $(BUILD) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
