@@ -38,7 +38,7 @@ $(BIN)/python:
 		echo "Install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; \
 		exit 1; \
 	fi; \
-	if ! "$$python" -c '$(NEW_ENOUGH)'; then \
+	if ! "$$python" -c '$(NEW_ENOUGH)' 2>/dev/null; then \
 		echo "backproof needs Python 3.11 or newer; $$python is" \
 			"$$("$$python" -c 'import platform; print(platform.python_version())' 2>/dev/null || echo 'not a Python that runs')." >&2; \
 		exit 1; \
