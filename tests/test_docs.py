@@ -1,7 +1,7 @@
 """The documentation is executed: every sheet in it is checked, every Python example is run.
 
 A fence marked ```sheet must hold. ```sheet refuted must contain a refuted claim, and a sheet in
-```sheet unreadable must be turned down at a place. ```csv NAME puts a file beside the page's sheets.
+```sheet unreadable must be turned down at a place. ```csv NAME is a file beside the sheets.
 """
 
 from __future__ import annotations
