@@ -1,0 +1,128 @@
+"""Values of nodes: one pass over the graph in float64 or in decimals of fifty digits.
+
+An `Evaluator` holds one point: sizes for the dimension names and arrays for the leaves. Named
+intermediates are computed from their definitions when they are first asked for. Arrays have the
+node's loop axes first and then its core axes (two or more).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from backproof.operators.arithmetic import DECIMALS, FLOAT64, Arithmetic, Decimals, Float64
+from backproof.operators.node import Loop, Node, merged_loops, postorder
+
+Array = Any
+
+
+class _Sized:
+    """An arithmetic that also knows the sizes of this evaluation's dimension names."""
+
+    def __init__(self, xp: Arithmetic, sizes: Mapping[str, int]) -> None:
+        self.sizes = dict(sizes)
+        for name in ("exact", "const", "array", "full", "apply", "power", "truth", "inv", "det"):
+            setattr(self, name, getattr(xp, name))
+
+
+class Evaluator:
+    """Evaluates nodes at one point.
+
+    sizes         dimension name -> integer
+    values        leaf name -> array of the leaf's core shape
+    definitions   name -> right-hand side of its equation
+    after         called with (name, array) after each equation; what it returns is carried on
+    """
+
+    def __init__(
+        self,
+        sizes: Mapping[str, int],
+        values: Mapping[str, Array],
+        definitions: Mapping[str, Node],
+        *,
+        exact: bool = False,
+        after: Callable[[str, Array], Array] | None = None,
+    ) -> None:
+        base: Float64 | Decimals = DECIMALS if exact else FLOAT64
+        self.xp: Any = _Sized(base, sizes)
+        self.definitions = definitions
+        self.after = after
+        self._names: dict[str, Array] = dict(values)
+        self._done: dict[int, Array] = {}
+
+    def named(self, name: str) -> Array:
+        """The value of a named quantity; KeyError names a leaf that has no value."""
+        stack = [name]
+        while stack:
+            current = stack[-1]
+            if current in self._names:
+                stack.pop()
+                continue
+            if current not in self.definitions:
+                raise KeyError(current)
+            definition = self.definitions[current]
+            missing = [
+                n.params[0]
+                for n in postorder([definition])
+                if n.op.name == "name" and n.params[0] not in self._names
+            ]
+            if missing:
+                if current in missing:
+                    raise KeyError(current)
+                stack.extend(missing)
+                continue
+            result = self._run(definition)
+            self._names[current] = self.after(current, result) if self.after else result
+            stack.pop()
+        return self._names[name]
+
+    def value(self, node: Node) -> Array:
+        """The value of a node: an array of its loop axes and then its core axes."""
+        for n in postorder([node]):
+            if n.op.name == "name":
+                self.named(n.params[0])
+        return self._run(node)
+
+    def _run(self, root: Node) -> Array:
+        done = self._done
+        for node in postorder([root]):
+            if node.id in done:
+                continue
+            if node.op.name == "name":
+                done[node.id] = self._names[node.params[0]]
+                continue
+            args = [done[a.id] for a in node.args]
+            if len(args) > 1:
+                args = _align(node, args)
+            done[node.id] = node.op.numeric(self.xp, node, args)
+        return done[root.id]
+
+
+def _align(node: Node, args: list[Array]) -> list[Array]:
+    """Gives the arguments one set of loop axes, and numbers the rank of tensors beside them."""
+    loops = merged_loops(node.args)
+    rank = len(node.shape) if node.op.elementwise else 0
+    if not loops and all(len(a.shape) == 2 for a in node.args):
+        return args
+    result = []
+    for arg, a in zip(node.args, args, strict=True):
+        core = len(arg.shape)
+        own = a.shape[: a.ndim - core]
+        places = dict(zip(arg.loops, own, strict=True))
+        shape = [places.get(v, 1) for v in loops]
+        pad = [1] * max(0, rank - core) if arg.is_number else []
+        result.append(a.reshape(*shape, *pad, *a.shape[a.ndim - core :]))
+    return result
+
+
+def loop_shape(loops: tuple[Loop, ...], sizes: Mapping[str, int]) -> tuple[int, ...]:
+    return tuple(v.size.evaluate(sizes) for v in loops)
+
+
+def defined(array: Array) -> bool:
+    """Whether every entry is a finite number."""
+    if array.dtype == object:
+        return all(x.is_finite() for x in array.flat)
+    return bool(np.isfinite(array).all())

@@ -1,0 +1,120 @@
+"""What an operator is: one entry that says everything the interpreters need to know.
+
+Interpreters (shapes, values, derivatives, index notation, matrix notation, source code) read the
+entry and never know an operator by name. To add an operator is to add one entry to one family.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from backproof.errors import ShapeProblem
+from backproof.operators.dims import ONE, SCALAR, Dim, Shape, show_shape
+from backproof.operators.node import Graph, Loop, Node, merged_loops
+
+if TYPE_CHECKING:
+    from backproof.operators.arithmetic import Arithmetic
+
+Array = Any  # a NumPy array of the arithmetic's own number type
+Params = tuple[Any, ...]
+Index = Any  # an index label of the algebra; None along an axis of 1
+Term = Any  # an expression of the index algebra
+
+
+class Notation(Protocol):
+    """The index algebra, as an operator's `index` rule sees it (see calculus.index)."""
+
+    def arg(self, node: Node, index: Sequence[Index]) -> Term: ...
+    def const(self, value: Any) -> Term: ...
+    def dim(self, dim: Dim) -> Term: ...
+    def fresh(self, dim: Dim) -> Index: ...
+    def literal(self, position: int) -> Index: ...
+    def shift(self, index: Index, offset: Dim | int) -> Index: ...
+    def sum(self, term: Term, indices: Sequence[Index]) -> Term: ...
+    def delta(self, a: Index, b: Index) -> Term: ...
+    def embed(self, outer: Index, inner: Index, offset: Dim | int) -> Term: ...
+    def split(self, index: Index, major: Dim, minor: Dim) -> tuple[Term, Index, Index]: ...
+    def func(self, name: str, term: Term) -> Term: ...
+    def power(self, term: Term, exponent: Term) -> Term: ...
+    def indicator(self, term: Term) -> Term: ...
+    def equal(self, term: Term) -> Term: ...
+    def inverse(self, node: Node, i: Index, j: Index) -> Term: ...
+    def det(self, node: Node) -> Term: ...
+    def reduction(self, kind: str, term: Term, indices: Sequence[Index]) -> Term: ...
+    def loop(self, loop: Loop) -> Index: ...
+    def bind(self, loop: Loop, index: Index, node: Node, core: Sequence[Index]) -> Term: ...
+    def position(self, node: Node) -> Index | None: ...
+    def opaque(self, node: Node, index: Sequence[Index]) -> Term: ...
+
+
+ShapeRule = Callable[[Graph, tuple[Node, ...], Params], tuple[Shape, Params]]
+NumericRule = Callable[["Arithmetic", Node, list[Array]], Array]
+# (the node, the gradient at its output, the node to write its output as) -> one per argument
+PullbackRule = Callable[[Node, Node, Node], Sequence[Node | None]]
+SimplifyRule = Callable[[Graph, tuple[Node, ...], Params, Shape], Node | None]
+IndexRule = Callable[[Notation, Node, Sequence[Index]], Term]
+
+
+def _loops_of_args(nodes: tuple[Node, ...], params: Params) -> tuple[Loop, ...]:
+    return merged_loops(nodes)
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """One operator.
+
+    name          its name in the graph
+    shape         shape rule: (graph, arguments, parameters) -> (shape, parameters made canonical)
+    numeric       values: arrays have loop axes first, then the core axes
+    pullback      reverse-mode local derivative: the gradient at each argument, as nodes;
+                  None where the operator does not pass a gradient on
+    index         the definition in index notation
+    simplify      a simpler node for the same thing, or None
+    elementwise   arguments are broadcast entry by entry
+    domain        where a single argument must lie: real | positive | nonzero | unit | binary
+    kinks         the arguments whose zeros are points without a derivative
+    signature     how the derivative test draws arguments: shapes such as ("n", "mn", "nn")
+    says          the rule's name as a reader should see it ("derivative of sigmoid: a (1 - a)")
+    """
+
+    name: str
+    shape: ShapeRule
+    numeric: NumericRule
+    index: IndexRule
+    pullback: PullbackRule | None = None
+    simplify: SimplifyRule | None = None
+    loops: Callable[[tuple[Node, ...], Params], tuple[Loop, ...]] = _loops_of_args
+    elementwise: bool = False
+    domain: str = "real"
+    kinks: Callable[[Node], Sequence[Node]] | None = None
+    says: str = ""
+
+
+def broadcast(graph: Graph, nodes: Sequence[Node], what: str) -> Shape:
+    """The shape of an elementwise operator's result.
+
+    An axis of 1 is stretched only where the result has the shape of one of the operands, so a
+    column of n plus a row of n is an error, never an n × n matrix.
+    """
+    shapes = [graph.resolve_shape(n.shape) for n in nodes]
+    result = max(shapes, key=lambda s: (len(s), sum(d != ONE for d in s)))
+    for shape in shapes:
+        if shape == result or shape == SCALAR:
+            continue
+        fits = len(shape) == len(result) and all(
+            (a == ONE) or graph.same(a, b) for a, b in zip(shape, result, strict=True)
+        )
+        if not fits:
+            raise misfit(what, shapes)
+    return graph.resolve_shape(result)
+
+
+def misfit(what: str, shapes: Sequence[Shape], why: str = "") -> ShapeProblem:
+    """The error for operands whose shapes do not fit together."""
+    shown = " and ".join(show_shape(s) for s in shapes)
+    hint = why
+    if not hint and len(shapes) == 2 and shapes[0] == tuple(reversed(shapes[1])):
+        hint = "one side is the transpose of the other's shape; write .T on one of them"
+    return ShapeProblem(f"{what} cannot combine shapes {shown}.", hint=hint)
