@@ -236,7 +236,6 @@ def _compare(name: str) -> Operator:
         lambda xp, node, a: xp.truth(ufunc(a[0], a[1])),
         index,
         elementwise=True,
-        kinks=lambda n: (n.args[0] - n.args[1],),
     )
 
 

@@ -1,0 +1,248 @@
+"""Random points of the declared domain: sizes for the dimensions, values for the leaves.
+
+Symbolic dimensions get different sizes, none of them 1 and none equal to a number that stands in
+the sheet. Values are drawn as decimals, so that the high-precision witness and double precision
+look at exactly the same point, and so that what a set promises holds to the last digit.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from backproof.calculus.evaluate import Evaluator
+from backproof.calculus.model import Fact, Model
+from backproof.operators.arithmetic import DECIMALS, decimal_context
+from backproof.operators.dims import Dim, Shape
+from backproof.operators.node import Node
+
+Array = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One point: sizes of the dimension names, and the leaves' arrays in both arithmetics."""
+
+    sizes: Mapping[str, int]
+    exact: Mapping[str, Array]
+    floats: Mapping[str, Array]
+
+    def evaluator(self, model: Model, *, exact: bool) -> Evaluator:
+        """An evaluator at this point (use exact ones inside `decimal_context()`)."""
+        values = self.exact if exact else self.floats
+        return Evaluator(self.sizes, values, model.definitions, exact=exact)
+
+
+def draw_sizes(model: Model, rng: random.Random) -> dict[str, int]:
+    """Different sizes of two or more for every dimension name that has no number."""
+    names: set[str] = set()
+    taken: set[int] = set()
+    for leaf in model.leaves.values():
+        for d in model.graph.resolve_shape(leaf.shape):
+            names |= d.names()
+            if (n := d.as_int()) is not None:
+                taken.add(n)
+    names |= set(model.sheet.dimensions)
+    sizes = model.number_sizes()
+    free = sorted(n for n in names if n not in sizes)
+    pool = [k for k in range(2, 2 + len(free) + len(taken) + 1) if k not in taken]
+    chosen = pool[: len(free) + 1]
+    rng.shuffle(chosen)
+    sizes.update(zip(free, chosen, strict=False))
+    _make_positive(model, sizes, free)
+    return sizes
+
+
+def _make_positive(model: Model, sizes: dict[str, int], free: list[str]) -> None:
+    """Raises sizes until every dimension, such as n - 2, is positive."""
+    dims = {d for leaf in model.leaves.values() for d in model.graph.resolve_shape(leaf.shape)}
+    for _ in range(12):
+        low = [d for d in dims if d.names() and d.evaluate(sizes) < 1]
+        if not low:
+            return
+        for name in {n for d in low for n in d.names()} & set(free):
+            sizes[name] += 2
+
+
+def draw_points(
+    model: Model,
+    count: int,
+    seed: int = 0,
+    *,
+    fixed: Mapping[str, Array] | None = None,
+) -> list[Point]:
+    """At most *count* random points where the sheet's assumptions hold.
+
+    fixed   exact arrays of leaves that keep their value
+    """
+    return list(_points(model, count, seed, fixed or {}))
+
+
+def _points(model: Model, count: int, seed: int, fixed: Mapping[str, Array]) -> Iterator[Point]:
+    rng = random.Random(seed)
+    with decimal_context():
+        found = tries = 0
+        conditions = _conditions(model)
+        while found < count and tries < 60 * count:
+            tries += 1
+            sizes = draw_sizes(model, rng)
+            exact = {
+                name: fixed[name]
+                if name in fixed
+                else draw(fact, shape_at(model, name, sizes), rng, sizes)
+                for name, fact in model.declared.items()
+            }
+            if conditions:
+                from backproof.calculus.assumptions import satisfy
+
+                moved = satisfy(model, conditions, sizes, exact, frozenset(fixed))
+                if moved is None:
+                    continue
+                exact = moved
+            found += 1
+            floats = {n: a.astype(np.float64) for n, a in exact.items()}
+            yield Point(sizes, exact, floats)
+
+
+def _conditions(model: Model) -> list[tuple[str, Node, Node]]:
+    """The sheet's assumptions as (relation, left, right)."""
+    result = []
+    for assume in model.sheet.assumes:
+        condition = assume.condition
+        left, right = (model.node(a) for a in condition.args)  # type: ignore[union-attr]
+        result.append((condition.op, left, right))  # type: ignore[union-attr]
+    return result
+
+
+def shape_at(model: Model, name: str, sizes: Mapping[str, int]) -> tuple[int, ...]:
+    return tuple(d.evaluate(sizes) for d in model.shape(name))
+
+
+def number_of_entries(shape: Shape, sizes: Mapping[str, int]) -> int:
+    total = 1
+    for d in shape:
+        total *= d.evaluate(sizes)
+    return total
+
+
+def _real(rng: random.Random) -> Decimal:
+    return Decimal(round(rng.gauss(0, 1.1) * 10**5) or 1) / 10**5
+
+
+def _fill(shape: tuple[int, ...], one: Any) -> Array:
+    out = np.empty(shape, dtype=object)
+    for index in np.ndindex(*shape):
+        out[index] = one()
+    return out
+
+
+def draw(
+    fact: Fact, shape: tuple[int, ...], rng: random.Random, sizes: Mapping[str, int]
+) -> Array:
+    """A random array of decimals in a declared set. Call inside `decimal_context()`."""
+    return _DRAW[fact.kind](fact, shape, rng, sizes)
+
+
+def _draw_positive(f: Fact, s: tuple[int, ...], rng: random.Random, z: Any) -> Array:
+    return _fill(s, lambda: Decimal(rng.randint(15_000, 250_000)) / 10**5)
+
+
+def _draw_interval(f: Fact, s: tuple[int, ...], rng: random.Random, z: Any) -> Array:
+    low, high = (DECIMALS.const(b) for b in f.bounds)
+    return _fill(s, lambda: low + (high - low) * Decimal(rng.randint(4_000, 96_000)) / 10**5)
+
+
+def _draw_labels(f: Fact, s: tuple[int, ...], rng: random.Random, z: Any) -> Array:
+    return _fill(s, lambda: DECIMALS.const(Fraction(rng.choice(f.bounds))))
+
+
+def _draw_onehot(f: Fact, s: tuple[int, ...], rng: random.Random, z: Any) -> Array:
+    rows, classes = (1, s[0]) if s[1] == 1 else s
+    out = np.full((rows, classes), Decimal(0), dtype=object)
+    for r in range(rows):
+        out[r, rng.randrange(classes)] = Decimal(1)
+    return out.reshape(s)
+
+
+def _draw_prob(f: Fact, s: tuple[int, ...], rng: random.Random, z: Any) -> Array:
+    rows, classes = (1, s[0]) if s[1] == 1 else s
+    out = _draw_positive(f, (rows, classes), rng, z)
+    out = out / out.sum(axis=1, keepdims=True)
+    out[:, -1] = 1 - out[:, :-1].sum(axis=1)
+    return out.reshape(s)
+
+
+def _draw_sym(f: Fact, s: tuple[int, ...], rng: random.Random, z: Any) -> Array:
+    a = _fill(s, lambda: _real(rng))
+    return (a + a.T) / 2
+
+
+def _draw_posdef(f: Fact, s: tuple[int, ...], rng: random.Random, z: Any) -> Array:
+    a = _fill(s, lambda: _real(rng))
+    return a @ a.T + _identity(s[0]) / 2
+
+
+def _draw_diagonal(f: Fact, s: tuple[int, ...], rng: random.Random, z: Any) -> Array:
+    return _fill(s, lambda: _real(rng)) * _identity(s[0])
+
+
+def _draw_orthogonal(f: Fact, s: tuple[int, ...], rng: random.Random, z: Any) -> Array:
+    """A product of reflections, which is orthogonal to the last digit carried."""
+    q = _identity(s[0])
+    for _ in range(rng.choice((2, 3))):
+        v = _fill((s[0], 1), lambda: _real(rng))
+        q = q - 2 * (q @ v) @ v.T / (v.T @ v)[0, 0]
+    return q
+
+
+def _draw_range(f: Fact, s: tuple[int, ...], rng: random.Random, sizes: Any) -> Array:
+    low, high = (b.evaluate(sizes) if isinstance(b, Dim) else int(b) for b in f.bounds)
+    return _fill(s, lambda: Decimal(rng.randint(low, high)))
+
+
+_DRAW: dict[str, Any] = {
+    "real": lambda f, s, rng, z: _fill(s, lambda: _real(rng)),
+    "pos": _draw_positive,
+    "interval": _draw_interval,
+    "labels": _draw_labels,
+    "onehot": _draw_onehot,
+    "prob": _draw_prob,
+    "sym": _draw_sym,
+    "posdef": _draw_posdef,
+    "diagonal": _draw_diagonal,
+    "orthogonal": _draw_orthogonal,
+    "range": _draw_range,
+}
+
+
+def _identity(n: int) -> Array:
+    out = np.full((n, n), Decimal(0), dtype=object)
+    for k in range(n):
+        out[k, k] = Decimal(1)
+    return out
+
+
+def on_kink(run: Evaluator, nodes: Iterable[Node]) -> bool:
+    """Whether any piecewise operator below the nodes is evaluated exactly at its kink."""
+    from backproof.operators.node import postorder, quantities
+
+    seen: set[str] = set()
+    pending = list(nodes)
+    while pending:
+        batch, pending = pending, []
+        for node in postorder(batch):
+            if node.op.kinks is not None:
+                for zero in node.op.kinks(node):
+                    if (run.value(zero) == 0).any():
+                        return True
+        for name in quantities(batch) - seen:
+            seen.add(name)
+            if name in run.definitions:
+                pending.append(run.definitions[name])
+    return False
