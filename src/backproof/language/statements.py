@@ -49,6 +49,18 @@ def read_statements(source: Source, start: int = 0, end: int | None = None) -> l
     return list(StatementReader(source, tokenize(source, start, end)).statements())
 
 
+def parse_expression(source: Source) -> Expr:
+    """The one expression that is the whole source. Its names are not looked up."""
+    reader = StatementReader(source, tokenize(source))
+    expr = reader.comparison()
+    reader.end_statement()
+    reader.accept("newline")
+    if reader.kinds[reader.at] != "end":
+        reader.unexpected("the end of the text", "write one expression")
+    reader.check_depth(expr)
+    return expr
+
+
 class StatementReader(SetReader):
     """Reads statements from where the cursor stands."""
 
@@ -81,12 +93,13 @@ class StatementReader(SetReader):
                         hint="choose another name",
                     )
                 found = reader(start)
-            self._end_statement()
+            self.end_statement()
             if self.at - first > DEEPEST_TREE:  # fewer tokens cannot make a deeper tree
                 self._check_depths(found)
             yield from found
 
-    def _end_statement(self) -> None:
+    def end_statement(self) -> None:
+        """Fail unless the statement is complete here."""
         if not self.at_end():
             self.unfinished("an operator or the end of the line")
 
