@@ -8,6 +8,7 @@ node's loop axes first and then its core axes (two or more).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,15 @@ class Evaluator:
             if n.op.name == "name":
                 self.named(n.params[0])
         return self._run(node)
+
+    def largest(self) -> Any:
+        """The largest finite magnitude among all values computed so far."""
+        top = self.xp.const(Fraction(0))
+        for array in self._done.values():
+            for x in np.abs(array).flat if array.dtype == object else (np.abs(array).max(),):
+                if x > top and (array.dtype != object or x.is_finite()):
+                    top = x
+        return top
 
     def _run(self, root: Node) -> Array:
         done = self._done

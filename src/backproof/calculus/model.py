@@ -105,6 +105,20 @@ class Model:
                     pending.extend(quantities([self.definitions[name]]))
         return {n for n in seen if n in self.declared}
 
+    def open_dimensions(self, node: Node) -> set[str]:
+        """The dimension names without a number that evaluating a node would need."""
+        from backproof.operators.node import postorder
+
+        found: set[str] = set()
+        for n in postorder([node]):
+            for d in n.shape:
+                found |= self.graph.resolve(d).names()
+            for v in n.loops:
+                found |= self.graph.resolve(v.size).names()
+            if n.op.name == "dim":
+                found |= self.graph.resolve(n.params[0]).names()
+        return found
+
     def given_values(self, exact: bool) -> dict[str, Array]:
         """The values that the sheet gives, as arrays of core shape."""
         run = Evaluator(self.number_sizes(), {}, {}, exact=exact)

@@ -27,11 +27,15 @@ Array = Any
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One point: sizes of the dimension names, and the leaves' arrays in both arithmetics."""
+    """One point: sizes of the dimension names, and the leaves' arrays in both arithmetics.
+
+    `large` points hold arrays too big for decimals; they exist in double precision only.
+    """
 
     sizes: Mapping[str, int]
     exact: Mapping[str, Array]
     floats: Mapping[str, Array]
+    large: bool = False
 
     def evaluator(self, model: Model, *, exact: bool) -> Evaluator:
         """An evaluator at this point (use exact ones inside `decimal_context()`)."""
@@ -107,7 +111,7 @@ def _points(model: Model, count: int, seed: int, fixed: Mapping[str, Array]) -> 
                 exact = moved
             found += 1
             floats = {n: a.astype(np.float64) for n, a in exact.items()}
-            yield Point(sizes, exact, floats)
+            yield Point(sizes, exact, floats, large=any(a.dtype != object for a in exact.values()))
 
 
 def _conditions(model: Model) -> list[tuple[str, Node, Node]]:
@@ -145,8 +149,43 @@ def _fill(shape: tuple[int, ...], one: Any) -> Array:
 def draw(
     fact: Fact, shape: tuple[int, ...], rng: random.Random, sizes: Mapping[str, int]
 ) -> Array:
-    """A random array of decimals in a declared set. Call inside `decimal_context()`."""
+    """A random array of decimals in a declared set. Call inside `decimal_context()`.
+
+    Arrays of more than `LARGE` entries are float64.
+    """
+    if np.prod(shape) > LARGE:
+        return _draw_large(fact, shape, rng)
     return _DRAW[fact.kind](fact, shape, rng, sizes)
+
+
+LARGE = 4_000
+
+
+def _draw_large(fact: Fact, shape: tuple[int, ...], rng: random.Random) -> Array:
+    """The same in double precision, for shapes like 1000 × 2353."""
+    fast = np.random.default_rng(rng.getrandbits(63))
+    if fact.kind == "pos":
+        return fast.uniform(0.15, 2.5, shape)
+    if fact.kind == "interval":
+        low, high = (float(b) for b in fact.bounds)
+        return low + (high - low) * fast.uniform(0.04, 0.96, shape)
+    if fact.kind == "labels":
+        return fast.choice([float(b) for b in fact.bounds], shape)
+    if fact.kind in ("onehot", "prob"):
+        rows = np.atleast_2d(fast.uniform(0.15, 2.5, shape if shape[1] > 1 else (1, shape[0])))
+        if fact.kind == "onehot":
+            rows = np.eye(rows.shape[1])[rows.argmax(axis=1)]
+        return (rows / rows.sum(axis=1, keepdims=True)).reshape(shape)
+    x = fast.normal(0, 1.1, shape)
+    if fact.kind == "sym":
+        return (x + x.T) / 2
+    if fact.kind == "posdef":
+        return x @ x.T / shape[0] + np.eye(shape[0]) / 2
+    if fact.kind == "diagonal":
+        return x * np.eye(shape[0])
+    if fact.kind == "orthogonal":
+        return np.linalg.qr(x)[0]
+    return x
 
 
 def _draw_positive(f: Fact, s: tuple[int, ...], rng: random.Random, z: Any) -> Array:

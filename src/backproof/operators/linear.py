@@ -185,6 +185,11 @@ def _trace_index(t: Notation, node: Node, index: Sequence[Index]) -> Term:
     return t.sum(t.arg(node.args[0], (k, k)), (k,))
 
 
+def _trace_numeric(xp: Arithmetic, node: Node, args: list[Array]) -> Array:
+    diagonal = np.diagonal(args[0], axis1=-2, axis2=-1)[..., None]
+    return np.sum(diagonal, axis=-2, keepdims=True)
+
+
 def _logdet_numeric(xp: Arithmetic, node: Node, args: list[Array]) -> Array:
     return xp.apply("logabs", xp.det(args[0]))[..., None, None]
 
@@ -365,7 +370,7 @@ OPERATORS: tuple[Operator, ...] = (
              lambda t, n, i: t.arg(n.args[0], (i[1], i[0])), lambda n, g, y: (g.T,),
              _transpose_simplify, says="transpose of the gradient"),
     Operator("trace", _number_of_square("trace"),
-             lambda xp, n, a: np.trace(a[0], axis1=-2, axis2=-1)[..., None, None], _trace_index,
+             _trace_numeric, _trace_index,
              lambda n, g, y: (g * n.graph.make("eye", params=(n.args[0].shape[0],)),),
              says="derivative of the trace: I"),
     Operator("det", _number_of_square("det"), lambda xp, n, a: xp.det(a[0])[..., None, None],

@@ -1,0 +1,568 @@
+"""Judges claims: shapes, then values, then points of the declared domain, then proofs.
+
+A verdict is never given that was not earned: `refuted` needs a point (or shapes) that differ,
+`proved` needs equal shapes, a value that rounds to the number, or equal normal forms; everything
+else that is equal wherever it was tried is `agrees`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from backproof.calculus.compare import (
+    RELATIONS,
+    Comparison,
+    Counterexample,
+    Sides,
+    aligned,
+    compare,
+    to_lists,
+)
+from backproof.calculus.evaluate import Evaluator, defined
+from backproof.calculus.model import Model
+from backproof.calculus.prove import prove
+from backproof.calculus.values import SheetValues, sheet_values
+from backproof.errors import BackproofError, InternalContradiction, ShapeProblem
+from backproof.language import syntax as ast
+from backproof.operators.arithmetic import decimal_context
+from backproof.operators.dims import Shape, paper_shape, show_shape
+from backproof.operators.node import Node
+
+Array = Any
+PROVED, AGREES, HERE, REFUTED, UNDECIDED = "proved", "agrees", "here", "refuted", "undecided"
+HOLDS = (PROVED, AGREES, HERE)
+PROOF_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a claim.
+
+    text, line       the claim as written, and its line in the source
+    verdict          proved | agrees | here | refuted | undecided
+    why              the reason in a sentence
+    points           how many points were compared
+    difference       left minus right in symbols, where it is short
+    suggestion       the mended claim in full, where one small edit makes it hold
+    counterexample   a point where the sides differ
+    links            for a chain: the verdict of each link
+    facts            the declared facts that a proof used, as "Y is onehot"
+    """
+
+    text: str
+    line: int
+    verdict: str
+    why: str
+    points: int = 0
+    difference: str | None = None
+    suggestion: str | None = None
+    counterexample: Counterexample | None = None
+    links: tuple[Verdict, ...] = ()
+    facts: tuple[str, ...] = ()
+    span: Any = field(default=None, compare=False)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the claim is true as far as could be seen."""
+        return self.verdict in HOLDS
+
+
+def check_claims(model: Model, *, mend: bool = True) -> list[Verdict]:
+    """The verdicts of all claims of a sheet, in the order written."""
+    judge = Judge(model)
+    verdicts = [judge.claim(c) for c in model.sheet.claims]
+    if mend and any(v.verdict == REFUTED for v in verdicts):
+        from backproof.working.repair import mended
+
+        verdicts = mended(judge, list(model.sheet.claims), verdicts)
+    return verdicts
+
+
+def check_claim(model: Model, claim: ast.Claim) -> Verdict:
+    """The verdict of one claim over a sheet's names."""
+    return Judge(model).claim(claim)
+
+
+class Judge:
+    """Judges claims over one model; keeps the sheet's values between them."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._values: SheetValues | None = None
+
+    @property
+    def values(self) -> SheetValues:
+        if self._values is None:
+            self._values = sheet_values(self.model)
+        return self._values
+
+    def claim(self, claim: ast.Claim, *, proofs: bool = True) -> Verdict:
+        """The verdict of a claim; a chain is judged link by link."""
+        line = self.model.sheet.source.position(claim.span.start)[0]
+        base = Verdict(claim.text, line, UNDECIDED, "", span=claim.text_span)
+        if claim.member is not None:
+            return self._guard(base, lambda: self._member(base, claim))
+        links = []
+        last = len(claim.relations) - 1
+        for k, relation in enumerate(claim.relations):
+            left, right = claim.sides[k], claim.sides[k + 1]
+            tolerance = claim.tolerance if k == last else None
+            judged = self._guard(
+                base,
+                lambda a=left, b=right, r=relation, t=tolerance: self.link(  # type: ignore[misc]
+                    base, claim, a, b, r, t, proofs
+                ),
+            )
+            links.append(judged)
+            if judged.verdict == REFUTED and len(claim.relations) > 1:
+                break
+        return links[0] if len(claim.relations) == 1 else _chain(base, claim, links, self.model)
+
+    def _guard(self, base: Verdict, judge: Callable[[], Verdict]) -> Verdict:
+        try:
+            return judge()
+        except InternalContradiction:
+            raise
+        except BackproofError as error:
+            column = "" if error.place is None else f" (column {error.place.column})"
+            hint = f" {error.hint[:1].upper()}{error.hint[1:]}." if error.hint else ""
+            return replace(base, verdict=REFUTED, why=f"{error.message}{column}{hint}")
+        except (MemoryError, RecursionError):
+            return replace(base, why="the claim is too large to compare.")
+
+    # --- shapes ------------------------------------------------------------------------------
+
+    def _shape(self, expr: ast.Expr) -> tuple[Shape, tuple[Any, ...]] | None:
+        """The shape that `shape(…)` or a tuple stands for: (as written, in paper form)."""
+        model = self.model
+        if isinstance(expr, ast.Apply) and expr.op == "shape":
+            node = model.node(expr.args[0])
+            shape = model.graph.resolve_shape(node.shape)
+            return shape, paper_shape(shape)
+        if isinstance(expr, ast.TupleExpr):
+            elaborator = model.elaborator()
+            dims = tuple(elaborator.dim(d) for d in expr.items)
+            while len(dims) > 1 and dims[-1] == 1 and len(dims) <= 2:
+                dims = dims[:-1]
+            return dims, () if dims == (1,) else dims
+        return None
+
+    def _shapes(self, base: Verdict, left: ast.Expr, right: ast.Expr, relation: str) -> Verdict | None:
+        if not any(
+            isinstance(e, ast.TupleExpr) and len(e.items) != 1
+            or isinstance(e, ast.Apply) and e.op == "shape"
+            for e in (left, right)
+        ):  # fmt: skip
+            return None
+        a, b = self._shape(left), self._shape(right)
+        if a is None or b is None or relation not in ("eq", "ne"):
+            raise ShapeProblem("a shape can only be compared with a tuple, by == or !=.")
+        same = a[1] == b[1]
+        shown = _tuple(a[1]) if not isinstance(left, ast.TupleExpr) else _tuple(b[1])
+        holds = same == (relation == "eq")
+        why = f"the shape is {shown}."
+        suggestion = None
+        if not holds and relation == "eq" and isinstance(right, ast.TupleExpr):
+            suggestion = f"{_written(self.model, left)} == {_tuple(a[1])}"
+        return replace(
+            base, verdict=PROVED if holds else REFUTED, why=why, suggestion=suggestion
+        )
+
+    def _member(self, base: Verdict, claim: ast.Claim) -> Verdict:
+        from backproof.calculus.model import _set
+
+        model = self.model
+        node = model.node(claim.sides[0])
+        assert claim.member is not None
+        shape, fact = _set(model, model.elaborator(), claim.member)
+        have = model.graph.resolve_shape(node.shape)
+        if paper_shape(have) != paper_shape(model.graph.resolve_shape(shape)):
+            return replace(base, verdict=REFUTED, why=f"the shape is {_tuple(paper_shape(have))}.")
+        if fact.kind == "real":
+            return replace(base, verdict=PROVED, why=f"the shape is {_tuple(paper_shape(have))}.")
+        return self._inside(base, node, fact)
+
+    def _inside(self, base: Verdict, node: Node, fact: Any) -> Verdict:
+        from backproof.calculus.model import _outside
+        from backproof.calculus.points import draw_points
+
+        tried = 0
+        with decimal_context(), np.errstate(all="ignore"):
+            for point in draw_points(self.model, 6):
+                value = point.evaluator(self.model, exact=True).value(node)
+                if not defined(value):
+                    continue
+                tried += 1
+                fault = _outside(fact, value, self.model)
+                if fault is not None:
+                    return replace(
+                        base, verdict=REFUTED, points=tried, why=f"{fault[0]} {fault[1]}.".strip()
+                    )
+        if not tried:
+            return replace(base, why="no point was found where it is defined.")
+        return replace(base, verdict=AGREES, points=tried, why=f"true at {tried} random points.")
+
+    # --- one link ----------------------------------------------------------------------------
+
+    def link(
+        self,
+        base: Verdict,
+        claim: ast.Claim,
+        left: ast.Expr,
+        right: ast.Expr,
+        relation: str,
+        tolerance: ast.Expr | None,
+        proofs: bool,
+    ) -> Verdict:
+        """The verdict of `left relation right`."""
+        shapes = self._shapes(base, left, right, relation)
+        if shapes is not None:
+            return shapes
+        elaborator = self.model.elaborator()
+        opened, ranges, _ = elaborator.enter(claim.loops)
+        a, b = elaborator.node(left), elaborator.node(right)
+        mask: Node | None = None
+        for condition in (*ranges, *(elaborator.node(c) for c in claim.conditions)):
+            mask = condition if mask is None else mask * condition
+        sides = Sides(a, b, relation, mask)
+        misfit = self._misfit(base, sides)
+        if misfit is not None:
+            return misfit
+        number = _stated(right) or _stated(left)
+        if relation in ("eq", "ne") or not opened:
+            judged = self._against_number(base, sides, left, right, tolerance)
+            if judged is not None:
+                return judged
+        if number is not None and tolerance is not None:
+            raise ShapeProblem("± states the tolerance of a value, and the sheet gives no values.")
+        return self._for_all(base, sides, proofs)
+
+    def _misfit(self, base: Verdict, sides: Sides) -> Verdict | None:
+        """Refuted by shapes alone."""
+        graph = self.model.graph
+        a, b = graph.resolve_shape(sides.left.shape), graph.resolve_shape(sides.right.shape)
+        if a == b:
+            return None
+        if sides.relation not in ("eq", "ne") and (sides.left.is_number or sides.right.is_number):
+            return None
+        if sides.relation == "ne":
+            return replace(base, verdict=PROVED, why="the shapes differ.")
+        why = f"the left side is {show_shape(a)}, the right side {show_shape(b)}."
+        if len(a) == 2 and a == (b[1], b[0]):
+            why += " One side is the transpose of the other."
+        return replace(base, verdict=REFUTED, why=why)
+
+    # --- values ------------------------------------------------------------------------------
+
+    def _against_number(
+        self,
+        base: Verdict,
+        sides: Sides,
+        left: ast.Expr,
+        right: ast.Expr,
+        tolerance: ast.Expr | None,
+    ) -> Verdict | None:
+        """The verdict of a comparison with a number, where the sheet's values are meant."""
+        model = self.model
+        free_left, free_right = model.depends_on(sides.left), model.depends_on(sides.right)
+        if free_left and free_right:
+            return None
+        used = free_left | free_right
+        valued = {n for n in used if model.has_value(n)}
+        sized = not any(model.open_dimensions(n) for n in sides.nodes)
+        if not valued and (used or not sized):
+            return None
+        if used - valued or not sized:
+            return self._partly_given(base, sides, valued)
+        swapped = bool(free_right)
+        result, claimed = self._two_values(sides, swap=swapped)
+        stated = left if swapped else right
+        return _value_verdict(
+            base, sides.relation, result, claimed, stated, tolerance, self, swapped
+        )
+
+    def _two_values(self, sides: Sides, *, swap: bool) -> tuple[Array, Array]:
+        with decimal_context(), np.errstate(all="ignore"):
+            left, right, _ = aligned(self.values.evaluator, sides)
+        return (right, left) if swap else (left, right)
+
+    def _partly_given(self, base: Verdict, sides: Sides, valued: set[str]) -> Verdict:
+        """With the given values fixed, whatever the other names are."""
+        fixed = self._given(valued)
+        found = compare(self.model, sides, fixed=fixed)
+        if found.counter is None and found.points:
+            return replace(
+                base,
+                verdict=HERE,
+                points=found.points,
+                why=f"true with the given values at {found.points} random points of the rest.",
+            )
+        return _refuted(base, found) if found.counter else _undefined(base, found)
+
+    def _given(self, names: set[str] | None = None) -> dict[str, Array]:
+        with decimal_context():
+            values = self.model.given_values(exact=True)
+        return {n: a for n, a in values.items() if names is None or n in names}
+
+    # --- for all values ----------------------------------------------------------------------
+
+    def _for_all(self, base: Verdict, sides: Sides, proofs: bool) -> Verdict:
+        model = self.model
+        found = compare(model, sides)
+        if sides.relation == "ne":
+            return self._different(base, sides)
+        if found.counter is not None:
+            return self._here_or_refuted(base, sides, found)
+        if not found.points:
+            return _undefined(base, found)
+        if proofs:
+            proof = prove(model, sides, seconds=PROOF_SECONDS)
+            if proof is not None:
+                facts = tuple(proof.facts)
+                using = f", using that {' and '.join(facts)}" if facts else ""
+                return replace(
+                    base,
+                    verdict=PROVED,
+                    points=found.points,
+                    facts=facts,
+                    why=f"{proof.how}{using}; also checked at {found.points} points.",
+                )
+        left_out = _left_out(found)
+        return replace(
+            base,
+            verdict=AGREES,
+            points=found.points,
+            why=f"equal at all of {found.points} random points{left_out}; no proof was found."
+            if sides.relation == "eq"
+            else f"true at all of {found.points} random points{left_out}; no proof was found.",
+        )
+
+    def _different(self, base: Verdict, sides: Sides) -> Verdict:
+        """`!=` claims that two sides are not the same for all values."""
+        found = compare(self.model, replace(sides, relation="eq"))
+        if found.counter is not None:
+            return replace(
+                base,
+                verdict=PROVED,
+                points=found.points,
+                counterexample=found.counter,
+                why="they differ at one point, which is shown.",
+            )
+        if not found.points:
+            return _undefined(base, found)
+        return replace(
+            base,
+            verdict=REFUTED,
+            points=found.points,
+            why=f"both sides are equal at all of {found.points} points.",
+        )
+
+    def _here_or_refuted(self, base: Verdict, sides: Sides, found: Comparison) -> Verdict:
+        """True at the sheet's own values, though not in general, is `here`."""
+        used = self.model.depends_on(sides.left) | self.model.depends_on(sides.right)
+        fixed = self._given(used)
+        if fixed:
+            again = compare(self.model, sides, fixed=fixed, seed=1)
+            if again.counter is None and again.points:
+                rest = "" if used <= set(fixed) else ", whatever the other names are"
+                return replace(
+                    _refuted(base, found),
+                    verdict=HERE,
+                    points=found.points + again.points,
+                    why=f"true at the sheet's own values{rest}, but not in general: "
+                    + _differs(found.counter, sides.relation),
+                )
+        return _refuted(base, found, sides.relation)
+
+
+def _chain(base: Verdict, claim: ast.Claim, links: Sequence[Verdict], model: Model) -> Verdict:
+    """One verdict for a chain: the weakest of its links; the first broken one is named."""
+    order = (PROVED, AGREES, HERE, UNDECIDED, REFUTED)
+    worst = max(links, key=lambda v: order.index(v.verdict))
+    points = sum(v.points for v in links)
+    facts = tuple(dict.fromkeys(f for v in links for f in v.facts))
+    if worst.verdict in (PROVED, AGREES, HERE):
+        why = f"all {len(links)} links hold."
+        return replace(
+            base, verdict=worst.verdict, why=why, points=points, links=tuple(links), facts=facts
+        )
+    at = links.index(worst)
+    left, right = (_written(model, s) for s in claim.sides[at : at + 2])
+    sign = RELATIONS[claim.relations[at]]
+    return replace(
+        worst,
+        why=f"link {at + 1} breaks: {left} {sign} {right}: {worst.why}",
+        points=points,
+        links=tuple(links),
+    )
+
+
+def _written(model: Model, expr: ast.Expr) -> str:
+    return " ".join(model.sheet.source.slice(expr.span).split())
+
+
+def _tuple(dims: Sequence[Any]) -> str:
+    if len(dims) == 1:
+        return f"({dims[0]},)"
+    return "(" + ", ".join(str(d) for d in dims) + ")"
+
+
+def _refuted(base: Verdict, found: Comparison, relation: str = "eq") -> Verdict:
+    assert found.counter is not None
+    return replace(
+        base,
+        verdict=REFUTED,
+        points=found.points,
+        counterexample=found.counter,
+        why=_differs(found.counter, relation) + ".",
+    )
+
+
+def _differs(counter: Counterexample | None, relation: str) -> str:
+    assert counter is not None
+    where = "" if counter.entry is None else f" at entry [{', '.join(map(str, counter.entry))}]"
+    verb = "the sides differ" if relation == "eq" else f"{RELATIONS[relation]} fails"
+    return f"{verb}{where}: {counter.left_entry:.6g} on the left, {counter.right_entry:.6g} on the right"
+
+
+def _left_out(found: Comparison) -> str:
+    parts = []
+    if found.undefined:
+        parts.append(f"{found.undefined} where a side is undefined")
+    if found.kinks:
+        parts.append(f"{found.kinks} exactly on a kink")
+    return f" (left out: {', '.join(parts)})" if parts else ""
+
+
+def _undefined(base: Verdict, found: Comparison) -> Verdict:
+    tried = found.undefined + found.kinks
+    if not tried:
+        why = "no point was found where the assumptions hold."
+    else:
+        why = f"no point was found where both sides are defined ({tried} tried{_left_out(found)})."
+    return replace(base, verdict=UNDECIDED, why=why)
+
+
+# --- numbers as they are written -------------------------------------------------------------
+
+
+def _stated(expr: ast.Expr) -> ast.Expr | None:
+    """The expression, if it is a number or a literal of numbers."""
+    match expr:
+        case ast.Number():
+            return expr
+        case ast.Apply(op="neg", args=(ast.Number(),)):
+            return expr
+        case ast.Array(items=items) if all(_stated(i) is not None for i in items):
+            return expr
+    return None
+
+
+def _half_units(expr: ast.Expr, shape: tuple[int, ...]) -> Array:
+    """Per entry, half a unit of the last decimal written; -1 where the exact value is claimed."""
+
+    def one(e: ast.Expr) -> Fraction:
+        if isinstance(e, ast.Apply) and e.op == "neg":
+            e = e.args[0]
+        if isinstance(e, ast.Number) and e.decimals is not None:
+            return Fraction(1, 2 * 10**e.decimals)
+        return Fraction(-1)
+
+    out = np.empty(shape, dtype=object)
+    if isinstance(expr, ast.Array):
+        rows = [list(i.items) if isinstance(i, ast.Array) else [i] for i in expr.items]
+        core = np.empty((len(rows), len(rows[0])), dtype=object)
+        for r, row in enumerate(rows):
+            for c, e in enumerate(row):
+                core[r, c] = one(e)
+        out[...] = core
+    else:
+        out[...] = one(expr)
+    return out
+
+
+def _value_verdict(
+    base: Verdict,
+    relation: str,
+    result: Array,
+    claimed: Array,
+    stated: ast.Expr,
+    tolerance: ast.Expr | None,
+    judge: Judge,
+    swapped: bool,
+) -> Verdict:
+    with decimal_context(), np.errstate(all="ignore"):
+        if not (defined(result) and defined(claimed)):
+            return replace(base, why="the value is not defined at the given numbers.")
+        if relation in ("lt", "le", "gt", "ge"):
+            return _bound_verdict(base, relation, *((claimed, result) if swapped else (result, claimed)))
+        scale = max(judge.values.evaluator.largest(), Decimal(1))
+        exact = scale * Decimal("1e-9")
+        if tolerance is not None:
+            width = judge.values.value(judge.model.node(tolerance)).reshape(-1)[0]
+            limit = np.full(result.shape, abs(width), dtype=object)
+        else:
+            units = _half_units(stated, claimed.shape)
+            limit = np.empty(result.shape, dtype=object)
+            for i, u in np.ndenumerate(np.broadcast_to(units, result.shape)):
+                half = Decimal(u.numerator) / Decimal(u.denominator)
+                limit[i] = exact if u < 0 else half + scale * Decimal("1e-40")
+        gap = np.abs(result - claimed)
+        over = gap > limit
+        bad = bool(over.any())
+        worst = tuple(int(i) for i in np.unravel_index(int(np.argmax(gap - limit)), gap.shape))
+    entry = tuple(i + 1 for i, n in zip(worst, gap.shape, strict=True) if n > 1) or None
+    shown = _show(result[worst])
+    where = "" if entry is None else f" at entry [{', '.join(map(str, entry))}]"
+    if bad != (relation == "ne"):
+        counter = Counterexample(
+            {}, to_lists(result), to_lists(claimed), entry,
+            float(result[worst]), float(claimed[worst]),
+        )  # fmt: skip
+        why = f"the value{where} is {shown}, not {_show(claimed[worst])}."
+        return replace(base, verdict=REFUTED, points=1, why=why, counterexample=counter)
+    if relation == "ne":
+        return replace(base, verdict=PROVED, points=1, why=f"the value{where} is {shown}.")
+    why = (
+        f"the value is {shown}."
+        if result.size == 1
+        else f"every entry has the claimed value (largest gap {float(gap[worst]):.2g})."
+    )
+    return replace(base, verdict=PROVED, points=1, why=why)
+
+
+def _bound_verdict(base: Verdict, relation: str, left: Array, right: Array) -> Verdict:
+    """A bound at the given values, with the last digits carried left out of account."""
+    slack = max(np.abs(left).max(), np.abs(right).max(), Decimal(1)) * Decimal("1e-40")
+    holds = {
+        "lt": left < right,
+        "le": left <= right + slack,
+        "gt": left > right,
+        "ge": left >= right - slack,
+    }[relation]
+    gap = left - right if relation in ("lt", "le") else right - left
+    worst = tuple(int(i) for i in np.unravel_index(int(np.argmax(gap)), gap.shape))
+    shown = f"{_show(left[worst])} against {_show(right[worst])}"
+    if not holds.all():
+        counter = Counterexample(
+            {}, to_lists(left), to_lists(right), None, float(left[worst]), float(right[worst])
+        )
+        why = f"with the given values it is {shown}."
+        return replace(base, verdict=REFUTED, points=1, why=why, counterexample=counter)
+    return replace(base, verdict=PROVED, points=1, why=f"with the given values it is {shown}.")
+
+
+def _show(value: Any) -> str:
+    text = f"{Decimal(value):.12f}".rstrip("0").rstrip(".")
+    return text if text not in ("-0", "") else "0"
+
+
+def evaluator_of(values: Mapping[str, Array], model: Model) -> Evaluator:
+    """An exact evaluator at given leaf values."""
+    return Evaluator(model.number_sizes(), values, model.definitions, exact=True)
