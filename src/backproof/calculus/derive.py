@@ -8,7 +8,7 @@ differentiated again. Knows operators only through their table entries.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from backproof.operators.base import Operator
@@ -76,18 +76,32 @@ def fold_back(share: Node, arg: Node, node: Node, seed_loops: Sequence[Loop]) ->
     return share
 
 
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A derivative that was derived: of *root* by the name *wrt*."""
+
+    kind: str  # "gradient" | "jacobian"
+    root: Node
+    wrt: str
+    result: Node
+    denominator: bool = True
+
+
 @dataclass
 class Deriver:
     """Derives over named equations.
 
     definitions   name -> right-hand side, in an order in which names come before their uses
     leaves        name -> leaf node, for every name
+    derived       everything derived so far, for the numeric witness to check
     """
 
     graph: Graph
     definitions: Mapping[str, Node]
     leaves: Mapping[str, Node]
+    derived: list[Derived] = field(default_factory=list)
     _sweeps: dict[tuple[int, tuple[int, ...]], dict[str, Node]] = field(default_factory=dict)
+    _known: dict[tuple[str, int, str, bool], Node] = field(default_factory=dict)
 
     def sweep(self, root: Node, seed: Node, loops: tuple[Loop, ...] = ()) -> dict[str, Node]:
         """The total gradient of *root* at every name below it, over all paths.
@@ -114,6 +128,24 @@ class Deriver:
 
     def gradient(self, root: Node, wrt: str) -> Node:
         """∂root/∂wrt for a number *root*, in the shape of *wrt*; zeros where not connected."""
+        return self._once("gradient", root, wrt, True, self._gradient)
+
+    def _once(
+        self,
+        kind: str,
+        root: Node,
+        wrt: str,
+        denominator: bool,
+        derive: Callable[[Node, str, bool], Node],
+    ) -> Node:
+        key = (kind, root.id, wrt, denominator)
+        if key not in self._known:
+            result = derive(root, wrt, denominator)
+            self._known[key] = result
+            self.derived.append(Derived(kind, root, wrt, result, denominator))
+        return self._known[key]
+
+    def _gradient(self, root: Node, wrt: str, denominator: bool) -> Node:
         found = self.sweep(root, self.graph.number(1)).get(wrt)
         leaf = self.leaves[wrt]
         if found is None:
@@ -140,6 +172,9 @@ class Deriver:
         Axes of 1 are dropped; the axes of *wrt* come first in denominator layout, those of
         *root* first in numerator layout.
         """
+        return self._once("jacobian", root, wrt, denominator, self._jacobian)
+
+    def _jacobian(self, root: Node, wrt: str, denominator: bool) -> Node:
         graph, leaf = self.graph, self.leaves[wrt]
         out_shape = graph.resolve_shape(root.shape)
         loops = tuple(None if d == ONE else graph.loop("k", d) for d in out_shape)

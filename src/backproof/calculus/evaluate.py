@@ -79,6 +79,10 @@ class Evaluator:
             stack.pop()
         return self._names[name]
 
+    def hold(self, values: Mapping[int, Array]) -> None:
+        """Fixes nodes, by id, at values computed elsewhere."""
+        self._done.update(values)
+
     def value(self, node: Node) -> Array:
         """The value of a node: an array of its loop axes and then its core axes."""
         for n in postorder([node]):

@@ -76,6 +76,7 @@ class Operator:
     domain        where a single argument must lie: real | positive | nonzero | unit | binary
     kinks         the arguments whose zeros are points without a derivative
     signature     how the derivative test draws arguments: shapes such as ("n", "mn", "nn")
+    holds         the operator keeps its argument fixed under derivatives
     says          the rule's name as a reader should see it ("derivative of sigmoid: a (1 - a)")
     """
 
@@ -89,6 +90,7 @@ class Operator:
     elementwise: bool = False
     domain: str = "real"
     kinks: Callable[[Node], Sequence[Node]] | None = None
+    holds: bool = False
     says: str = ""
 
 

@@ -321,7 +321,7 @@ OPERATORS: tuple[Operator, ...] = (
         pullback=_where_pullback, elementwise=True, says="each branch where it is taken",
     ),
     *(_compare(name) for name in ("gt", "ge", "lt", "le", "eq", "ne")),
-    _unary("stop", None, lambda t, e: e[0], lambda xp, x: x),
+    _unary("stop", None, lambda t, e: e[0], lambda xp, x: x, holds=True),
 )  # fmt: skip
 
 

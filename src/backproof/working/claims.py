@@ -28,6 +28,7 @@ from backproof.calculus.evaluate import Evaluator, defined
 from backproof.calculus.model import Model
 from backproof.calculus.prove import prove
 from backproof.calculus.values import SheetValues, sheet_values
+from backproof.calculus.witness import check_derived
 from backproof.errors import BackproofError, InternalContradiction, ShapeProblem
 from backproof.language import syntax as ast
 from backproof.operators.arithmetic import decimal_context
@@ -95,6 +96,7 @@ class Judge:
     def __init__(self, model: Model) -> None:
         self.model = model
         self._values: SheetValues | None = None
+        self._witnessed = 0
 
     @property
     def values(self) -> SheetValues:
@@ -231,6 +233,7 @@ class Judge:
         for condition in (*ranges, *(elaborator.node(c) for c in claim.conditions)):
             mask = condition if mask is None else mask * condition
         sides = Sides(a, b, relation, mask)
+        self._witness()
         misfit = self._misfit(base, sides)
         if misfit is not None:
             return misfit
@@ -242,6 +245,12 @@ class Judge:
         if number is not None and tolerance is not None:
             raise ShapeProblem("± states the tolerance of a value, and the sheet gives no values.")
         return self._for_all(base, sides, proofs)
+
+    def _witness(self) -> None:
+        """Every derivative that was derived since is checked numerically before it is used."""
+        derived = self.model.deriver.derived
+        new, self._witnessed = derived[self._witnessed :], len(derived)
+        check_derived(self.model, new)
 
     def _misfit(self, base: Verdict, sides: Sides) -> Verdict | None:
         """Refuted by shapes alone."""
