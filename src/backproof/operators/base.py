@@ -46,6 +46,8 @@ class Notation(Protocol):
     def loop(self, loop: Loop) -> Index: ...
     def bind(self, loop: Loop, index: Index, node: Node, core: Sequence[Index]) -> Term: ...
     def position(self, node: Node) -> Index | None: ...
+    def given_index(self, name: str) -> Index | None: ...
+    def counted(self, index: Index) -> Term: ...
     def opaque(self, node: Node, index: Sequence[Index]) -> Term: ...
 
 
@@ -76,6 +78,9 @@ class Operator:
     domain        where a single argument must lie: real | positive | nonzero | unit | binary
     kinks         the arguments whose zeros are points without a derivative
     signature     how the derivative test draws arguments: shapes such as ("n", "mn", "nn")
+    promises      what is known of every entry of the result: "positive", "binary", or
+                  "rows sum to one" along its axis
+    position      the index that a number stands for, where the operator counts positions
     holds         the operator keeps its argument fixed under derivatives
     says          the rule's name as a reader should see it ("derivative of sigmoid: a (1 - a)")
     """
@@ -90,6 +95,8 @@ class Operator:
     elementwise: bool = False
     domain: str = "real"
     kinks: Callable[[Node], Sequence[Node]] | None = None
+    promises: str = ""
+    position: Callable[[Notation, Node], Index | None] | None = None
     holds: bool = False
     says: str = ""
 

@@ -205,6 +205,21 @@ def _sqrt_pi(x: Node) -> Node:
 ONE_, MINUS = Fraction(1), Fraction(-1)
 
 
+def _shifted(sign: int) -> Callable[[Notation, Node], Index | None]:
+    """The position of `index + k` or `index - k`."""
+
+    def rule(t: Notation, node: Node) -> Index | None:
+        a, b = node.args
+        if sign > 0 and t.position(a) is None:
+            a, b = b, a
+        at = t.position(a)
+        if at is None or b.fill is None or b.fill.denominator != 1:
+            return None
+        return t.shift(at, sign * int(b.fill))
+
+    return rule
+
+
 def _minus(t: Notation, a: Term, b: Term) -> Term:
     return a + t.const(MINUS) * b
 
@@ -277,9 +292,11 @@ def _step_simplify(graph: Graph, n: tuple[Node, ...], p: Params, shape: Shape) -
 
 OPERATORS: tuple[Operator, ...] = (
     _binary("add", "+", lambda xp, a, b: a + b, lambda t, e: e[0] + e[1],
-            lambda n, g, y: (g, g), _add_simplify, says="derivative of a sum"),
+            lambda n, g, y: (g, g), _add_simplify, position=_shifted(1),
+            says="derivative of a sum"),
     _binary("sub", "-", lambda xp, a, b: a - b, lambda t, e: _minus(t, *e),
-            lambda n, g, y: (g, -g), _sub_simplify, says="derivative of a difference"),
+            lambda n, g, y: (g, -g), _sub_simplify, position=_shifted(-1),
+            says="derivative of a difference"),
     _binary("mul", "*", lambda xp, a, b: a * b, lambda t, e: e[0] * e[1],
             lambda n, g, y: (g * n.args[1], g * n.args[0]), _mul_simplify, says="product rule"),
     _binary("div", "/", lambda xp, a, b: _divide(a, b),
@@ -290,15 +307,15 @@ OPERATORS: tuple[Operator, ...] = (
             _pow_pullback, _pow_simplify, domain="positive", says="power rule"),
     _unary("neg", lambda x, y: x.graph.number(-1), lambda t, e: t.const(MINUS) * e[0],
            lambda xp, x: -x, _neg_simplify, says="derivative of a negative"),
-    _unary("exp", lambda x, y: y, says="derivative of exp: itself"),
+    _unary("exp", lambda x, y: y, promises="positive", says="derivative of exp: itself"),
     _unary("log", lambda x, y: 1 / x, domain="positive", says="derivative of log: 1/x"),
     _unary("sqrt", lambda x, y: 1 / (2 * y), lambda t, e: t.power(e[0], t.const(Fraction(1, 2))),
-           domain="positive", says="derivative of the root: 1/(2 root)"),
+           domain="positive", promises="positive", says="derivative of the root: 1/(2 root)"),
     _unary("sin", lambda x, y: x.graph.make("cos", x), says="derivative of sin: cos"),
     _unary("cos", lambda x, y: -x.graph.make("sin", x), says="derivative of cos: -sin"),
-    _unary("sigmoid", lambda x, y: y * (1 - y), says="derivative of sigmoid: a (1 - a)"),
+    _unary("sigmoid", lambda x, y: y * (1 - y), promises="positive", says="derivative of sigmoid: a (1 - a)"),
     _unary("tanh", lambda x, y: 1 - y**2, says="derivative of tanh: 1 - a²"),
-    _unary("softplus", lambda x, y: x.graph.make("sigmoid", x),
+    _unary("softplus", lambda x, y: x.graph.make("sigmoid", x), promises="positive",
            says="derivative of softplus: sigmoid"),
     _unary("erf", lambda x, y: 2 / _sqrt_pi(x) * x.graph.make("exp", -(x**2)),
            says="derivative of erf: 2/√π exp(-z²)"),
@@ -306,7 +323,7 @@ OPERATORS: tuple[Operator, ...] = (
            lambda xp, x: np.where(x > 0, x, x * 0), kinks=lambda n: n.args,
            says="derivative of relu: step"),
     _unary("step", None, lambda t, e: t.indicator(e[0]), lambda xp, x: xp.truth(x > 0),
-           _step_simplify, kinks=lambda n: n.args),
+           _step_simplify, kinks=lambda n: n.args, promises="binary"),
     _unary("abs", lambda x, y: x.graph.make("sign", x), lambda t, e: e[0] * _sign_index(t, e),
            kinks=lambda n: n.args, says="derivative of the absolute value: sign"),
     _unary("sign", None, _sign_index, kinks=lambda n: n.args),

@@ -188,7 +188,7 @@ OPERATORS: tuple[Operator, ...] = (
     Operator("argmax", _shape, _argmax_numeric, _argmax_index),
     Operator("softmax", _softmax_shape, _softmax_numeric, _softmax_index, _softmax_pullback,
              lambda graph, n, p, s: graph.filled(1, s) if n[0].is_number else None,
-             says="derivative of softmax: diag(p) - p pᵀ"),
+             promises="rows sum to one", says="derivative of softmax: diag(p) - p pᵀ"),
     Operator("logsumexp", _lse_shape, _lse_numeric, _lse_index, _lse_pullback,
              says="derivative of logsumexp: softmax"),
 )  # fmt: skip

@@ -45,6 +45,11 @@ def _fill_index(t: Notation, node: Node, index: Sequence[Index]) -> Term:
     return t.const(node.params[0])
 
 
+def _literal_position(t: Notation, node: Node) -> Index | None:
+    value = node.params[0]
+    return t.literal(int(value)) if node.is_number and value.denominator == 1 else None
+
+
 def _literal_shape(graph: Graph, n: Args, p: Params) -> Rule:
     rows = p[0]
     return shape_of(len(rows), len(rows[0])), p
@@ -503,10 +508,13 @@ def _onehot_index(t: Notation, node: Node, index: Sequence[Index]) -> Term:
 
 
 OPERATORS: tuple[Operator, ...] = (
-    Operator("fill", _given, lambda xp, n, a: xp.full(sizes(xp, n.shape), n.params[0]), _fill_index),
-    Operator("name", _given, lambda xp, n, a: _unbound(n), lambda t, n, i: t.opaque(n, i)),
+    Operator("fill", _given, lambda xp, n, a: xp.full(sizes(xp, n.shape), n.params[0]), _fill_index,
+             position=_literal_position),
+    Operator("name", _given, lambda xp, n, a: _unbound(n), lambda t, n, i: t.opaque(n, i),
+             position=lambda t, n: t.given_index(n.params[0])),
     Operator("literal", _literal_shape, lambda xp, n, a: xp.array(n.params[0]), _literal_index),
-    Operator("constant", _number, _constant_numeric, lambda t, n, i: t.opaque(n, i)),
+    Operator("constant", _number, _constant_numeric, lambda t, n, i: t.opaque(n, i),
+             promises="positive"),
     Operator("dim", _number, _dim_numeric, lambda t, n, i: t.dim(n.params[0]),
              simplify=_dim_simplify),
     Operator("eye", _eye_shape, _eye_numeric, lambda t, n, i: t.delta(i[0], i[1])),
@@ -521,7 +529,9 @@ OPERATORS: tuple[Operator, ...] = (
     Operator("reshape", _reshape_shape, _reshape_numeric, _reshape_index,
              lambda n, g, y: (n.graph.make("reshape", g, params=(n.args[0].shape,)),),
              _reshape_simplify, says="the same entries in another shape"),
-    Operator("loop", _number, _loop_numeric, lambda t, n, i: t.opaque(n, i), loops=_own_loop),
+    Operator("loop", _number, _loop_numeric, lambda t, n, i: t.counted(t.loop(n.params[0])),
+             loops=_own_loop,
+             position=lambda t, n: t.loop(n.params[0])),
     Operator("reduce", _reduce_shape, _reduce_numeric, _reduce_index, _reduce_pullback,
              loops=_reduce_loops, says="derivative of a sum, index by index"),
     Operator("collect", _collect_shape, _collect_numeric, _collect_index, _collect_pullback,
