@@ -174,22 +174,35 @@ def _sigmoid(x: decimal.Decimal) -> decimal.Decimal:
     return 1 / (1 + _exp(-x)) if x >= 0 else _exp(x) / (1 + _exp(x))
 
 
+def _small(x: decimal.Decimal) -> int:
+    """How many zeros stand after the point of *x*: the digits that 1 + x loses of it."""
+    return max(0, -x.adjusted()) if x and x.is_finite() else 0
+
+
 def _tanh(x: decimal.Decimal) -> decimal.Decimal:
-    if abs(x) < _D("1e-3"):  # the quotient would lose the digits that the series keeps
-        x2 = x * x
-        series = (1, _D(-1) / 3, _D(2) / 15, _D(-17) / 315, _D(62) / 2835, _D(-1382) / 155925)
-        total = _D(0)
-        for k, c in enumerate(series):
-            total += c * x2**k
-        return x * total
-    e = _exp(-2 * abs(x))
-    t = (1 - e) / (1 + e)
-    return t if x > 0 else -t
+    if _small(x) > DIGITS:
+        return x
+    with decimal.localcontext(_CONTEXT) as wide:
+        wide.prec = DIGITS + _small(x) + 5
+        e = _exp(-2 * abs(x))
+        t = ((1 - e) / (1 + e)).copy_sign(x)
+    return +t
+
+
+def _softplus(x: decimal.Decimal) -> decimal.Decimal:
+    e = _exp(-abs(x))
+    if _small(e) > DIGITS:
+        return x if x > 0 else e
+    with decimal.localcontext(_CONTEXT) as wide:
+        wide.prec = DIGITS + _small(e) + 5
+        total = max(x, _D(0)) + (1 + _exp(-abs(x))).ln()
+    return +total
 
 
 def _sin_series(x: decimal.Decimal) -> decimal.Decimal:
     total, term, k = _D(0), x, 1
-    while term and abs(term) > _D(10) ** (-DIGITS - 5):
+    smallest = abs(x) * _D(10) ** (-DIGITS - 5)
+    while abs(term) > smallest:
         total += term
         term = -term * x * x / ((k + 1) * (k + 2))
         k += 2
@@ -199,7 +212,17 @@ def _sin_series(x: decimal.Decimal) -> decimal.Decimal:
 def _sin(x: decimal.Decimal) -> decimal.Decimal:
     if not x.is_finite() or abs(x) > _D("1e15"):
         return _NAN
-    return _sin_series(x - 2 * PI * (x / (2 * PI)).to_integral_value())
+    with decimal.localcontext(_CONTEXT) as wide:
+        wide.prec = DIGITS + 25  # turns are taken off, and the series alternates
+        result = _sin_series(x - 2 * PI * (x / (2 * PI)).to_integral_value())
+    return +result
+
+
+def _cos(x: decimal.Decimal) -> decimal.Decimal:
+    with decimal.localcontext(_CONTEXT) as wide:
+        wide.prec = DIGITS + 25
+        quarter = x + PI / 2
+    return _sin(quarter)
 
 
 def _erf(x: decimal.Decimal) -> decimal.Decimal:
@@ -210,7 +233,8 @@ def _erf(x: decimal.Decimal) -> decimal.Decimal:
     with decimal.localcontext(_CONTEXT) as wide:
         wide.prec = DIGITS + 60  # the alternating series cancels up to x² / ln 10 digits
         total, term, k = _D(0), x, 0
-        while abs(term) > _D(10) ** (-DIGITS - 8):
+        smallest = abs(x) * _D(10) ** (-DIGITS - 8)
+        while abs(term) > smallest:
             total += term / (2 * k + 1)
             k += 1
             term = -term * x * x / k
@@ -234,7 +258,7 @@ _DECIMAL: dict[str, Callable[[decimal.Decimal], decimal.Decimal]] = {
     "log": _log,
     "sqrt": lambda x: x.sqrt() if x >= 0 else _NAN,
     "sin": _sin,
-    "cos": lambda x: _sin(x + PI / 2),
+    "cos": _cos,
     "tanh": _tanh,
     "erf": _erf,
     "floor": lambda x: x.to_integral_value(rounding=decimal.ROUND_FLOOR),
@@ -242,7 +266,7 @@ _DECIMAL: dict[str, Callable[[decimal.Decimal], decimal.Decimal]] = {
     "abs": abs,
     "sign": lambda x: _D(0) if x == 0 else _D(1).copy_sign(x),
     "sigmoid": _sigmoid,
-    "softplus": lambda x: max(x, _D(0)) + _log(1 + _exp(-abs(x))),
+    "softplus": _softplus,
     "logabs": lambda x: abs(x).ln() if x else _NAN,
 }
 
