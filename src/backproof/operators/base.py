@@ -110,7 +110,7 @@ def broadcast(graph: Graph, nodes: Sequence[Node], what: str) -> Shape:
     shapes = [graph.resolve_shape(n.shape) for n in nodes]
     result = max(shapes, key=lambda s: (len(s), sum(d != ONE for d in s)))
     for shape in shapes:
-        if shape == result or shape == SCALAR:
+        if shape in (result, SCALAR):
             continue
         fits = len(shape) == len(result) and all(
             (a == ONE) or graph.same(a, b) for a, b in zip(shape, result, strict=True)

@@ -72,7 +72,7 @@ class Dim:
         return total
 
     def solve_for(self, value: Dim) -> tuple[str, Dim] | None:
-        """(name, solution) when this equals *value* for one integer value of its one linear name."""
+        """(name, solution) when this equals *value* at one integer of its one linear name."""
         number = value.as_int()
         names = self.names()
         if number is None or len(names) != 1:

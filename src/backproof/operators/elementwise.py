@@ -36,7 +36,10 @@ def _index(build: Callable[[Notation, Terms], Term]) -> Callable[..., Term]:
             if arg.is_number:
                 entries.append(t.arg(arg, (None, None)))
             else:
-                own = [i if d == e else None for i, d, e in zip(index, arg.shape, node.shape, strict=True)]
+                own = [
+                    i if d == e else None
+                    for i, d, e in zip(index, arg.shape, node.shape, strict=True)
+                ]
                 entries.append(t.arg(arg, own))
         return build(t, entries)
 
@@ -152,7 +155,7 @@ def _mul_simplify(graph: Graph, n: tuple[Node, ...], p: Params, shape: Shape) ->
 def _div_simplify(graph: Graph, n: tuple[Node, ...], p: Params, shape: Shape) -> Node | None:
     if n[1].fill == 1 and n[0].shape == shape:
         return n[0]
-    if n[0].fill == 0:
+    if n[0].fill == 0 and n[1].fill != 0:
         return graph.filled(0, shape)
     if n[0].op.name == "neg":
         return -(n[0].args[0] / n[1])
@@ -313,7 +316,8 @@ OPERATORS: tuple[Operator, ...] = (
            domain="positive", promises="positive", says="derivative of the root: 1/(2 root)"),
     _unary("sin", lambda x, y: x.graph.make("cos", x), says="derivative of sin: cos"),
     _unary("cos", lambda x, y: -x.graph.make("sin", x), says="derivative of cos: -sin"),
-    _unary("sigmoid", lambda x, y: y * (1 - y), promises="positive", says="derivative of sigmoid: a (1 - a)"),
+    _unary("sigmoid", lambda x, y: y * (1 - y), promises="positive",
+           says="derivative of sigmoid: a (1 - a)"),
     _unary("tanh", lambda x, y: 1 - y**2, says="derivative of tanh: 1 - a²"),
     _unary("softplus", lambda x, y: x.graph.make("sigmoid", x), promises="positive",
            says="derivative of softplus: sigmoid"),
@@ -349,4 +353,3 @@ def _divide(a: Array, b: Array) -> Array:
     if np.any(bad):
         quotient = np.where(bad, quotient * 0 + (b * 0) / (b * 0), quotient)
     return quotient
-

@@ -223,9 +223,10 @@ FUNCTIONS: dict[str, Builder] = {
     **{
         name: _operator(name)
         for name in (
-            "relu softplus sigmoid tanh exp log sqrt abs sign step sin cos floor ceil erf stop "
-            "where tril triu trace det inv logdet kron"
-        ).split()
+            *("relu", "softplus", "sigmoid", "tanh", "exp", "log", "sqrt", "abs", "sign", "step"),
+            *("sin", "cos", "floor", "ceil", "erf", "stop", "where", "tril", "triu", "trace"),
+            *("det", "inv", "logdet", "kron"),
+        )
     },
     "square": lambda g, a, o: a[0] ** 2,
     "leaky_relu": _leaky_relu,

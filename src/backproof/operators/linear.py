@@ -6,7 +6,7 @@ tensors contract the last axis of the left with the first of the right.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -16,6 +16,7 @@ from backproof.operators.arithmetic import Arithmetic
 from backproof.operators.base import Array, Index, Notation, Operator, Params, Term, misfit
 from backproof.operators.dims import ONE, SCALAR, Dim, Shape, show_shape, squeeze
 from backproof.operators.node import Graph, Node
+from backproof.operators.structure import sizes
 
 Args = tuple[Node, ...]
 Rule = tuple[Shape, Params]
@@ -74,15 +75,17 @@ def _matmul_numeric(xp: Arithmetic, node: Node, args: list[Array]) -> Array:
     la, lb = "zyxwvu"[: len(left)], "tsrqpo"[: len(right)]
     lb = la[-1] + lb[1:]
     batch = "abcdefghij"[:loops]
-    a = a.reshape(*a.shape[:loops], *[s for s, d in zip(a.shape[loops:], x.shape, strict=True) if d != ONE])
-    b = b.reshape(*b.shape[:loops], *[s for s, d in zip(b.shape[loops:], y.shape, strict=True) if d != ONE])
+    a = a.reshape(
+        *a.shape[:loops], *[s for s, d in zip(a.shape[loops:], x.shape, strict=True) if d != ONE]
+    )
+    b = b.reshape(
+        *b.shape[:loops], *[s for s, d in zip(b.shape[loops:], y.shape, strict=True) if d != ONE]
+    )
     full = np.broadcast_shapes(a.shape[:loops], b.shape[:loops])
     a = np.broadcast_to(a, full + a.shape[loops:])
     b = np.broadcast_to(b, full + b.shape[loops:])
-    out = np.einsum(f"{batch}{la},{batch}{lb}->{batch}{la[:-1]}{lb[1:]}", a, b)
-    kept = out.shape[loops:]
-    core = (1, 1) if not kept else (kept[0], 1) if len(kept) == 1 else kept
-    return out.reshape(*out.shape[:loops], *core)
+    out = np.asarray(np.einsum(f"{batch}{la},{batch}{lb}->{batch}{la[:-1]}{lb[1:]}", a, b))
+    return out.reshape(*full, *sizes(xp, node.shape))
 
 
 def _matmul_index(t: Notation, node: Node, index: Sequence[Index]) -> Term:
@@ -93,7 +96,7 @@ def _matmul_index(t: Notation, node: Node, index: Sequence[Index]) -> Term:
     if len(x.shape) == len(y.shape) == 2:
         k = t.fresh(x.shape[1])
         return t.sum(t.arg(x, (index[0], k)) * t.arg(y, (k, index[1])), (k,))
-    left, right = _tensor_axes(x.shape, y.shape)
+    left, _ = _tensor_axes(x.shape, y.shape)
     free = [i for i, d in zip(index, node.shape, strict=True) if d != ONE]
     k = t.fresh(left[-1])
     rows, columns = free[: len(left) - 1], free[len(left) - 1 :]
@@ -263,8 +266,16 @@ def _kron_pullback(node: Node, g: Node, y: Node) -> Sequence[Node | None]:
     lb = "".join(c for c in "qr" if c in letters)
     blocks = make("reshape", g, params=(squeeze((m, q, k, r)),))
     return (
-        make("reshape", make("einsum", blocks, b, params=(f"{letters},{lb}->{la}",)), params=(a.shape,)),
-        make("reshape", make("einsum", blocks, a, params=(f"{letters},{la}->{lb}",)), params=(b.shape,)),
+        make(
+            "reshape",
+            make("einsum", blocks, b, params=(f"{letters},{lb}->{la}",)),
+            params=(a.shape,),
+        ),
+        make(
+            "reshape",
+            make("einsum", blocks, a, params=(f"{letters},{la}->{lb}",)),
+            params=(b.shape,),
+        ),
     )
 
 
@@ -277,23 +288,26 @@ def _einsum_shape(graph: Graph, n: Args, p: Params) -> Rule:
     sides, out = _einsum_parts((p[0].replace(" ", ""),))
     if len(sides) != len(n):
         raise ShapeProblem(f"einsum names {len(sides)} operands, and got {len(n)}.")
-    sizes: dict[str, Dim] = {}
+    known: dict[str, Dim] = {}
     for letters, node in zip(sides, n, strict=True):
-        axes = [d for d in node.shape if d != ONE] if len(letters) != len(node.shape) else node.shape
+        axes = (
+            [d for d in node.shape if d != ONE] if len(letters) != len(node.shape) else node.shape
+        )
         if len(axes) != len(letters):
             raise ShapeProblem(
                 f"einsum writes {letters!r} for an operand of shape {show_shape(node.shape)}."
             )
         for letter, size in zip(letters, axes, strict=True):
-            if letter in sizes and not graph.same(sizes[letter], size):
+            if letter in known and not graph.same(known[letter], size):
                 raise ShapeProblem(
-                    f"einsum's axis {letter!r} is {sizes[letter]} in one operand and {size} in another."
+                    f"einsum's axis {letter!r} is {known[letter]} in one operand "
+                    f"and {size} in another."
                 )
-            sizes.setdefault(letter, graph.resolve(size))
-    missing = [c for c in out if c not in sizes]
+            known.setdefault(letter, graph.resolve(size))
+    missing = [c for c in out if c not in known]
     if missing:
         raise ShapeProblem(f"einsum's result has the axis {missing[0]!r} that no operand has.")
-    axes = tuple(sizes[c] for c in out)
+    axes = tuple(known[c] for c in out)
     shape = axes if len(axes) == 2 else squeeze(axes)
     return shape, (f"{','.join(sides)}->{out}",)
 
@@ -308,12 +322,10 @@ def _einsum_numeric(xp: Arithmetic, node: Node, args: list[Array]) -> Array:
         core = a.shape[loops:]
         if len(letters) != len(node_.shape):
             core = tuple(s for s, d in zip(core, node_.shape, strict=True) if d != ONE)
-        operands.append(np.broadcast_to(a.reshape(*a.shape[:loops], *core), full + core))
+        operands.append(np.broadcast_to(a.reshape((*a.shape[:loops], *core)), full + core))
         terms.append(batch + letters)
-    result = np.einsum(f"{','.join(terms)}->{batch}{out}", *operands)
-    kept = result.shape[loops:]
-    core = (1, 1) if not kept else (kept[0], 1) if len(kept) == 1 else kept
-    return result.reshape(*full, *core)
+    result = np.asarray(np.einsum(f"{','.join(terms)}->{batch}{out}", *operands))
+    return result.reshape(*full, *sizes(xp, node.shape))
 
 
 def _einsum_index(t: Notation, node: Node, index: Sequence[Index]) -> Term:
@@ -339,33 +351,56 @@ def _einsum_index(t: Notation, node: Node, index: Sequence[Index]) -> Term:
 
 
 def _einsum_pullback(node: Node, g: Node, y: Node) -> Sequence[Node | None]:
+    """Each operand's share is an einsum of the gradient with the other operands.
+
+    Axes of 1 carry no letter here. An axis that is summed away meets a vector of ones; an axis
+    that an operand repeats (`ii`) is split in two, which an identity holds together.
+    """
+    graph = node.graph
     sides, out = _einsum_parts(node.params)
-    make = node.graph.make
+    sizes_of: dict[str, Dim] = {}
+    for letters, arg in zip(sides, node.args, strict=True):
+        sizes_of.update(zip(letters, _axes(arg, letters), strict=True))
+    sides, out = [_long_axes(s, sizes_of) for s in sides], _long_axes(out, sizes_of)
+    spare = [c for c in "abcdefghijklmnopqrstuvwxyz" if c not in sizes_of]
     results: list[Node | None] = []
     for k, (letters, arg) in enumerate(zip(sides, node.args, strict=True)):
-        others = [(s, n) for j, (s, n) in enumerate(zip(sides, node.args, strict=True)) if j != k]
-        if len(set(letters)) != len(letters):
-            raise ShapeProblem(f"einsum with a repeated axis in {letters!r} has no gradient here.")
-        known = set(out).union(*(s for s, _ in others)) if others else set(out)
-        lost = [c for c in letters if c not in known]
-        operands: list[Node] = [g, *(n for _, n in others)]
-        terms = [out if len(out) == len(node.shape) or len(out) != 1 else out, *(s for s, _ in others)]
-        if lost:  # summed away entirely: every entry gets the same share
-            axes = [d for c, d in zip(letters, _axes(arg, letters), strict=True) if c in lost]
-            operands.append(node.graph.filled(1, squeeze(tuple(axes))))
-            terms.append("".join(lost))
-        spec = f"{','.join(terms)}->{letters}"
-        results.append(make("reshape", make("einsum", *operands, params=(spec,)), params=(arg.shape,)))
+        operands, terms = [g], [out]
+        for j, other in enumerate(node.args):
+            if j != k:
+                operands.append(other)
+                terms.append(sides[j])
+        known, target, free = set("".join(terms)), "", list(spare)
+        for letter in letters:
+            if letter in target:
+                twin = free.pop()
+                operands.append(graph.make("eye", params=(sizes_of[letter],)))
+                terms.append(letter + twin)
+                target += twin
+                continue
+            if letter not in known:
+                operands.append(graph.filled(1, (sizes_of[letter], ONE)))
+                terms.append(letter)
+            target += letter
+        share = graph.make("einsum", *operands, params=(f"{','.join(terms)}->{target}",))
+        results.append(graph.make("reshape", share, params=(arg.shape,)))
     return results
 
 
+def _long_axes(letters: str, sizes_of: Mapping[str, Dim]) -> str:
+    return "".join(c for c in letters if sizes_of[c] != ONE)
+
+
 def _axes(node: Node, letters: str) -> list[Dim]:
-    return list(node.shape) if len(letters) == len(node.shape) else [d for d in node.shape if d != ONE]
+    return (
+        list(node.shape) if len(letters) == len(node.shape) else [d for d in node.shape if d != ONE]
+    )
 
 
 OPERATORS: tuple[Operator, ...] = (
     Operator("matmul", _matmul_shape, _matmul_numeric, _matmul_index, _matmul_pullback,
-             _matmul_simplify, says="product rule for matrices: ∇_A(AB)·G = G Bᵀ, ∇_B(AB)·G = Aᵀ G"),
+             _matmul_simplify,
+             says="product rule for matrices: ∇_A(AB)·G = G Bᵀ, ∇_B(AB)·G = Aᵀ G"),
     Operator("transpose", _transpose_shape, lambda xp, n, a: np.swapaxes(a[0], -1, -2),
              lambda t, n, i: t.arg(n.args[0], (i[1], i[0])), lambda n, g, y: (g.T,),
              _transpose_simplify, says="transpose of the gradient"),

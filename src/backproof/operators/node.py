@@ -169,9 +169,7 @@ class Graph:
     def lift(self, value: Node | Fraction | int) -> Node:
         return value if isinstance(value, Node) else self.number(value)
 
-    def make(
-        self, op: str, *args: Node | Fraction | int, params: tuple[Any, ...] = ()
-    ) -> Node:
+    def make(self, op: str, *args: Node | Fraction | int, params: tuple[Any, ...] = ()) -> Node:
         """The node for *op*; ShapeProblem when the shapes do not fit (without a place)."""
         entry = self.table[op]
         nodes = tuple(self.lift(a) for a in args)

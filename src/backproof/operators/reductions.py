@@ -99,7 +99,9 @@ def _reduction(name: str, values: Callable[..., Array], kind: str) -> Operator:
         x = node.args[0]
         if kind == "prod":
             return (g * (y / x),)
-        return (g * node.graph.make("eq", x, y),)
+        # Entries that are always equal (of X Xᵀ, say) share: the slope is the mean of theirs.
+        best = node.graph.make("eq", x, node)
+        return (g * (best / node.graph.make("sum", best, params=node.params)),)
 
     return Operator(
         name, _shape, numeric, index, pullback, _sum_simplify,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -99,9 +100,7 @@ def _slice_shape(graph: Graph, n: Args, p: Params) -> Rule:
 
 
 def _slice_numeric(xp: Arithmetic, node: Node, args: list[Array]) -> Array:
-    where = tuple(
-        slice(s, s + k) for s, k in ((sizes(xp, (a, b))) for a, b in node.params[0])
-    )
+    where = tuple(slice(s, s + k) for s, k in ((sizes(xp, (a, b))) for a, b in node.params[0]))
     return args[0][(..., *where)]
 
 
@@ -143,7 +142,9 @@ def _embed_numeric(xp: Arithmetic, node: Node, args: list[Array]) -> Array:
 def _embed_index(t: Notation, node: Node, index: Sequence[Index]) -> Term:
     starts, shape = node.params
     arg = node.args[0]
-    term, own, bound = t.const(Fraction(1)), [], []
+    term = t.const(Fraction(1))
+    own: list[Index] = []
+    bound: list[Index] = []
     for start, size, length, label in zip(starts, shape, arg.shape, index, strict=True):
         if size == ONE:
             own.append(None)
@@ -352,7 +353,7 @@ def _reduce_loops(nodes: Args, params: Params) -> tuple[Loop, ...]:
     return tuple(v for v in merged_loops(nodes) if v is not params[1] and v != params[1])
 
 
-_EMPTY = {"sum": np.sum, "prod": np.prod, "max": np.max, "min": np.min}
+_EMPTY: dict[str, Any] = {"sum": np.sum, "prod": np.prod, "max": np.max, "min": np.min}
 
 
 def _reduce_numeric(xp: Arithmetic, node: Node, args: list[Array]) -> Array:
@@ -361,9 +362,12 @@ def _reduce_numeric(xp: Arithmetic, node: Node, args: list[Array]) -> Array:
     body = args[0]
     if len(args) == 2:
         neutral = {"sum": 0, "prod": 1, "max": -(10**12), "min": 10**12}[kind]
-        body = np.where(args[1] != 0, body, xp.const(Fraction(neutral)))
+        mask = args[1].reshape(*args[1].shape[:-2], *[1] * len(node.shape))
+        body = np.where(mask != 0, body, xp.const(Fraction(neutral)))
     size = sizes(xp, (loop.size,))[0]
-    if loop not in loops:
+    if loop not in loops:  # the same for every setting of the loop
+        if kind == "prod":
+            return xp.power(body, xp.full((1,) * body.ndim, Fraction(size)))
         return body * xp.const(Fraction(size)) if kind == "sum" else body
     axis = loops.index(loop)
     if body.shape[axis] != size:
@@ -386,18 +390,23 @@ def _reduce_index(t: Notation, node: Node, index: Sequence[Index]) -> Term:
 
 
 def _reduce_pullback(node: Node, g: Node, y: Node) -> Sequence[Node | None]:
-    kind, _ = node.params
+    kind, loop = node.params
     make = node.graph.make
-    body = node.args[0]
+    body, *masks = node.args
     if kind == "sum":
         share = g
     elif kind == "prod":
         share = g * (y / body)
-    else:
-        share = g * make("eq", body, y)
-    if len(node.args) == 2:
-        return make("where", node.args[1], share, 0), None
-    return (share,)
+    else:  # entries that are always equal share, as in a reduction over axes
+        best = make("eq", body, node)
+        for mask in masks:
+            best = best * mask
+        share = g * (best / make("reduce", best, params=("sum", loop)))
+    for mask in masks:
+        share = make("where", mask, share, 0)
+    if loop not in share.loops and loop not in body.loops:  # every setting gives the same share
+        share = share * make("dim", params=(loop.size,))
+    return (share, *(None for _ in masks))
 
 
 def _collect_shape(graph: Graph, n: Args, p: Params) -> Rule:
@@ -461,7 +470,9 @@ def _spread_numeric(xp: Arithmetic, node: Node, args: list[Array]) -> Array:
     arg, a = node.args[0], args[0]
     rank = len(arg.shape)
     base = a.ndim - rank
-    flat = a.reshape(*a.shape[:base], *(s for s, d in zip(a.shape[base:], arg.shape, strict=True) if d != ONE))
+    flat = a.reshape(
+        *a.shape[:base], *(s for s, d in zip(a.shape[base:], arg.shape, strict=True) if d != ONE)
+    )
     names: list[Loop | int] = [*arg.loops, *order]
     core = [k for k in range(len(shape)) if k in [e for e in order if isinstance(e, int)]]
     wanted: list[Loop | int] = [*node.loops, *core]
@@ -544,5 +555,3 @@ OPERATORS: tuple[Operator, ...] = (
 
 def _unbound(node: Node) -> Array:
     raise KeyError(node.params[0])
-
-

@@ -7,9 +7,7 @@ from backproof.operators.base import Operator
 from backproof.operators.node import Graph
 
 TABLE: dict[str, Operator] = {
-    o.name: o
-    for family in (elementwise, linear, reductions, structure)
-    for o in family.OPERATORS
+    o.name: o for family in (elementwise, linear, reductions, structure) for o in family.OPERATORS
 }
 
 
