@@ -1,0 +1,130 @@
+"""Sums as lists of signed terms, and products as lists of factors.
+
+Both are views of the reader's own tree: operators keep their places in the text, and brackets are
+not looked into.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from backproof.errors import Span
+from backproof.language import syntax as ast
+from backproof.working.spelling import Spelling
+
+ADDITIVE = ("add", "sub")
+MULTIPLICATIVE = ("mul", "div", "matmul")
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One term of a sum: its sign, what stands behind the sign, and where the sign stands."""
+
+    minus: bool
+    body: ast.Expr
+    sign: Span = ast.NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """One factor of a product and the operator before it ("mul" before the first)."""
+
+    op: str
+    body: ast.Expr
+    sign: Span = ast.NOWHERE
+
+
+def number(value: int | str) -> ast.Number:
+    from fractions import Fraction
+
+    return ast.Number(Fraction(str(value)), str(value))
+
+
+def apply(op: str, *args: ast.Expr) -> ast.Apply:
+    return ast.Apply(op, args)
+
+
+def terms(expr: ast.Expr, spelling: Spelling) -> list[Term]:
+    """The terms of a sum; one term where it is none."""
+    found: list[Term] = []
+    while (
+        isinstance(expr, ast.Apply)
+        and expr.op in ADDITIVE
+        and (not found or not spelling.bracketed(expr))
+    ):
+        found.append(Term(expr.op == "sub", expr.args[1], expr.op_span))
+        expr = expr.args[0]
+    minus, body = unsigned(expr, spelling)
+    found.append(Term(minus, body))
+    found.reverse()
+    return found
+
+
+def unsigned(expr: ast.Expr, spelling: Spelling) -> tuple[bool, ast.Expr]:
+    """(whether it begins with a minus, the expression without it)."""
+    if isinstance(expr, ast.Apply) and expr.op == "neg":
+        return True, expr.args[0]
+    parts = factors(expr, spelling)
+    first = parts[0].body
+    if len(parts) > 1 and isinstance(first, ast.Apply) and first.op == "neg" and not (
+        spelling.bracketed(first)
+    ):  # fmt: skip
+        return True, product([replace(parts[0], body=first.args[0]), *parts[1:]])
+    return False, expr
+
+
+def negated(expr: ast.Expr, spelling: Spelling) -> ast.Expr:
+    """The expression with the other sign in front, the way it is written: `-a*b`."""
+    minus, body = unsigned(expr, spelling)
+    if minus:
+        return body
+    parts = factors(expr, spelling)
+    first = replace(parts[0], body=apply("neg", parts[0].body))
+    return product([first, *parts[1:]])
+
+
+def total(parts: Sequence[Term], spelling: Spelling) -> ast.Expr:
+    """The sum of terms; a term with a plus is put first if the first has a minus."""
+    first, *rest = parts
+    result = negated(first.body, spelling) if first.minus else first.body
+    for part in rest:
+        op = "sub" if part.minus else "add"
+        result = ast.Apply(op, (result, part.body), (), ast.NOWHERE, part.sign)
+    return result
+
+
+def factors(expr: ast.Expr, spelling: Spelling) -> list[Factor]:
+    """The factors of a product; one factor where it is none."""
+    found: list[Factor] = []
+    while (
+        isinstance(expr, ast.Apply)
+        and expr.op in MULTIPLICATIVE
+        and (not found or not spelling.bracketed(expr))
+    ):
+        found.append(Factor(expr.op, expr.args[1], expr.op_span))
+        expr = expr.args[0]
+    found.append(Factor("mul", expr))
+    found.reverse()
+    return found
+
+
+def product(parts: Sequence[Factor]) -> ast.Expr:
+    """The product of factors, from the left."""
+    first, *rest = parts
+    result = apply("div", number(1), first.body) if first.op == "div" else first.body
+    for part in rest:
+        result = ast.Apply(part.op, (result, part.body), (), ast.NOWHERE, part.sign)
+    return result
+
+
+def transposed(expr: ast.Expr) -> ast.Expr:
+    """The transpose, without piling up two of them."""
+    if isinstance(expr, ast.Apply) and expr.op == "transpose":
+        return expr.args[0]
+    return apply("transpose", expr)
+
+
+def size_of(expr: ast.Expr) -> int:
+    """How many nodes an expression has."""
+    return sum(1 for _ in ast.walk(expr))

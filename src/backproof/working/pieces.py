@@ -1,0 +1,273 @@
+"""What a sheet offers for mending its claims: names, sizes, and pieces of what it says elsewhere.
+
+Everything is offered with a cost, cheapest first. Shapes are looked up once; a piece whose shape
+cannot fit is not offered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import SequenceMatcher
+from functools import cached_property, lru_cache
+
+from backproof.calculus.model import Model
+from backproof.errors import BackproofError
+from backproof.language import syntax as ast
+from backproof.operators.dims import Shape
+from backproof.working.chains import apply, number, size_of
+
+LARGEST_PIECE = 14  # nodes of a piece of another line
+MOST_PIECES = 60
+ACTIVATIONS = ("sigmoid", "tanh", "relu", "softplus", "leaky_relu", "exp")
+
+
+class Pieces:
+    """The pieces of one sheet."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.text = model.sheet.source.slice(model.sheet.region)
+        self._shapes: dict[int, Shape | None] = {}
+        self.claims_used: tuple[ast.Claim, ...] = ()
+
+    # --- names -------------------------------------------------------------------------------
+
+    def is_quantity(self, name: str) -> bool:
+        return name in self.model.leaves
+
+    def is_dimension(self, expr: ast.Expr) -> bool:
+        """Whether an expression is a size: a dimension's name or a product of them."""
+        match expr:
+            case ast.Name(id=name):
+                return name in self._dimensions
+            case ast.Apply(op="mul" | "add" | "sub", args=(a, b)):
+                return self.is_dimension(a) and (
+                    self.is_dimension(b) or isinstance(b, ast.Number)
+                )
+            case _:
+                return False
+
+    @cached_property
+    def _dimensions(self) -> frozenset[str]:
+        return frozenset(self.model.sheet.dimensions)
+
+    def names_like(self, name: str) -> list[tuple[float, str]]:
+        """Other names of the same shape, the likeliest first."""
+        found = self._names_like.get(name)
+        if found is None:
+            found = self._names_like[name] = self._find_names(name)
+        return found
+
+    @cached_property
+    def _names_like(self) -> dict[str, list[tuple[float, str]]]:
+        return {}
+
+    def _find_names(self, name: str) -> list[tuple[float, str]]:
+        model = self.model
+        if name in self._dimensions:
+            return [(1.25, n) for n in model.sheet.dimensions if n != name]
+        if name not in model.leaves:
+            return []
+        shape = model.shape(name)
+        turned = tuple(reversed(shape))
+        near = self._related.get(name, frozenset())
+        found = []
+        for other in model.leaves:
+            if other == name:
+                continue
+            there = model.shape(other)
+            if there != shape and there != turned:
+                continue
+            cost = 1.15 + 0.3 * (1 - _alike(name, other)) - (0.08 if other in near else 0.0)
+            found.append((cost + (0.3 if there != shape else 0.0), other))
+        return sorted(found, key=lambda f: f[0])
+
+    @cached_property
+    def _related(self) -> dict[str, frozenset[str]]:
+        """Names that stand in one equation with a name, or are defined by it."""
+        related: dict[str, set[str]] = {}
+        for name, uses in self.model.sheet.uses.items():
+            for other in uses:
+                related.setdefault(name, set()).add(other)
+                related.setdefault(other, set()).add(name)
+        return {n: frozenset(r) for n, r in related.items()}
+
+    def loops_like(self, name: str) -> Iterator[tuple[float, str]]:
+        """Other index names."""
+        for claim in self.model.sheet.claims:
+            for loop in claim.loops:
+                if loop.name != name:
+                    yield 1.2, loop.name
+
+    # --- sizes -------------------------------------------------------------------------------
+
+    def sizes(self) -> list[tuple[float, ast.Expr]]:
+        """Sizes to divide or multiply by: dimension names, numbers, and products of two."""
+        return self._sizes
+
+    @cached_property
+    def _sizes(self) -> list[tuple[float, ast.Expr]]:
+        found: list[tuple[float, ast.Expr]] = []
+        names = [ast.Name(n) for n in self.model.sheet.dimensions]
+        found += [(1.12, n) for n in names]
+        numbers: set[int] = set()
+        for leaf in self.model.leaves.values():
+            sizes = [n for d in leaf.shape if (n := d.as_int()) is not None and n > 1]
+            numbers.update(sizes)
+            if len(sizes) == 2 and sizes[0] * sizes[1] < 10_000:
+                numbers.add(sizes[0] * sizes[1])
+        found += [(1.25, number(n)) for n in sorted(numbers)[:8] if n != 2]
+        for i, a in enumerate(names):
+            for b in names[i + 1 :]:
+                found.append((1.45, apply("mul", a, b)))
+                found.append((1.46, apply("mul", b, a)))
+        return found
+
+    # --- derivatives of activations ------------------------------------------------------------
+
+    def derivative_of_name(self, name: str) -> Iterator[tuple[float, ast.Expr]]:
+        """The derivative of the activation that defines a name, in its own terms."""
+        for body in self._derivatives.get(name, ()):
+            yield 1.25, body
+
+    @cached_property
+    def _derivatives(self) -> dict[str, list[ast.Expr]]:
+        found: dict[str, list[ast.Expr]] = {}
+        for name, equation in self.model.sheet.equations.items():
+            expr = equation.expr
+            if not isinstance(expr, ast.Apply) or len(expr.args) != 1:
+                continue
+            me, arg = ast.Name(name), expr.args[0]
+            if expr.op == "sigmoid":
+                found[name] = [apply("mul", me, apply("sub", number(1), me))]
+            elif expr.op == "tanh":
+                found[name] = [apply("sub", number(1), apply("pow", me, number(2)))]
+            elif expr.op == "relu":
+                found[name] = [apply("step", arg)]
+            elif expr.op == "exp":
+                found[name] = [me]
+            elif expr.op == "softplus":
+                found[name] = [apply("sigmoid", arg)]
+        return found
+
+    # --- factors and terms ---------------------------------------------------------------------
+
+    def factors(self, deep: int) -> list[tuple[float, ast.Expr]]:
+        """Factors that a product may lack (elementwise), cheapest first."""
+        return self._factors if deep < 2 else self._factors[: self._cheap]
+
+    @cached_property
+    def _cheap(self) -> int:
+        return sum(1 for cost, _ in self._factors if cost < 1.7)
+
+    @cached_property
+    def _factors(self) -> list[tuple[float, ast.Expr]]:
+        found: list[tuple[float, ast.Expr]] = []
+        for name, bodies in self._derivatives.items():
+            for body in bodies:
+                found.append((1.3, body))
+                if isinstance(body, ast.Apply) and body.op == "mul":
+                    found.append((1.35, body.args[1]))
+        for name in self.model.leaves:
+            found.append((1.5, ast.Name(name)))
+        for dimension in self.model.sheet.dimensions:
+            found.append((1.5, apply("eye", ast.Name(dimension))))
+        for cost, body in self._others:
+            found.append((1.75 + cost, body))
+        return found
+
+    def matrix_factors(self, deep: int) -> list[tuple[float, ast.Expr]]:
+        """Factors that a matrix product may lack."""
+        return self._matrices if deep < 2 else []
+
+    @cached_property
+    def _matrices(self) -> list[tuple[float, ast.Expr]]:
+        found: list[tuple[float, ast.Expr]] = []
+        for bodies in self._derivatives.values():
+            found += [(1.4, apply("diag", b)) for b in bodies]
+        for name, leaf in self.model.leaves.items():
+            if not leaf.is_number:
+                me = ast.Name(name)
+                found += [(1.5, me), (1.55, apply("transpose", me))]
+        for cost, body in self._others:
+            if isinstance(body, ast.Apply) and body.op in ("diag", "inv", "transpose", "jac"):
+                found.append((1.8 + cost, body))
+        return found
+
+    def terms(self, deep: int) -> list[tuple[float, bool, ast.Expr]]:
+        """Terms that a sum may lack: (cost, with a minus, the term)."""
+        return self._terms if deep < 1 else self._terms[: self._few_terms]
+
+    @cached_property
+    def _few_terms(self) -> int:
+        return sum(1 for cost, _, _ in self._terms if cost < 1.65)
+
+    @cached_property
+    def _terms(self) -> list[tuple[float, bool, ast.Expr]]:
+        found: list[tuple[float, bool, ast.Expr]] = []
+        one = number(1)
+        found += [(1.4, True, one), (1.45, False, one)]
+        for name in self.model.leaves:
+            found += [(1.55, False, ast.Name(name)), (1.57, True, ast.Name(name))]
+        for cost, body in self._others:
+            found += [(1.7 + cost, False, body), (1.72 + cost, True, body)]
+        return sorted(found, key=lambda f: f[0])
+
+    def replacements(self, expr: ast.Expr, deep: int) -> Iterator[tuple[float, ast.Expr]]:
+        """Pieces of the same shape to stand in an expression's place."""
+        if isinstance(expr, ast.Number):
+            return
+        wanted = self.shape(expr)
+        compound = not isinstance(expr, ast.Name)
+        if compound:
+            for name in self.model.leaves:
+                if wanted is None or self.model.shape(name) == wanted:
+                    yield 1.6, ast.Name(name)
+        for cost, body in self._others:
+            if wanted is None or self.shape(body) == wanted:
+                yield 1.8 + cost, body
+
+    @cached_property
+    def _others(self) -> list[tuple[float, ast.Expr]]:
+        """Compound expressions that occur in the sheet: (extra cost by size, expression)."""
+        sheet = self.model.sheet
+        seen: dict[ast.Expr, float] = {}
+        roots: list[ast.Expr] = []
+        for claim in sheet.claims:
+            if not claim.loops:
+                roots += claim.sides
+        roots += [e.expr for e in sheet.equations.values()]
+        for root in roots:
+            for node in ast.walk(root):
+                if isinstance(node, ast.Apply | ast.Subscript) and node not in seen:
+                    size = size_of(node)
+                    if size <= LARGEST_PIECE and self.shape(node) is not None:
+                        seen[node] = 0.02 * size
+        found = sorted(((cost, node) for node, cost in seen.items()), key=lambda f: f[0])
+        return found[:MOST_PIECES]
+
+    def shape(self, expr: ast.Expr) -> Shape | None:
+        """The shape of an expression of the sheet, or None where it does not fit together."""
+        known = self._shapes.get(id(expr), False)
+        if known is not False:
+            return known  # type: ignore[return-value]
+        shape: Shape | None
+        try:
+            shape = self.model.graph.resolve_shape(self.model.node(expr).shape)
+        except (BackproofError, RecursionError):
+            shape = None
+        if expr.span.end:
+            self._shapes[id(expr)] = shape
+        return shape
+
+
+@lru_cache(maxsize=4096)
+def _alike(a: str, b: str) -> float:
+    """How easily one name is written for another, from 0 to 1."""
+    if a.rstrip("0123456789") == b.rstrip("0123456789") or a.casefold() == b.casefold():
+        return 0.95
+    if a[:1] == b[:1] and len(a) > 1 and len(b) > 1:
+        return 0.6 + 0.3 * SequenceMatcher(None, a, b).ratio()
+    if len(a) == len(b) == 1:
+        return max(0.0, 0.6 - 0.03 * abs(ord(a) - ord(b)))
+    return 0.5 * SequenceMatcher(None, a, b).ratio()
