@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from backproof.errors import ShapeProblem
 from backproof.operators.dims import ONE, SCALAR, Dim, Shape, show_shape
 from backproof.operators.node import Graph, Loop, Node, merged_loops
+from backproof.operators.slow import SlowRule
 
 if TYPE_CHECKING:
     from backproof.operators.arithmetic import Arithmetic
@@ -83,6 +84,7 @@ class Operator:
     position      the index that a number stands for, where the operator counts positions
     holds         the operator keeps its argument fixed under derivatives
     says          the rule's name as a reader should see it ("derivative of sigmoid: a (1 - a)")
+    slow          how steep an elementwise function gets, and where it is flat
     """
 
     name: str
@@ -99,6 +101,7 @@ class Operator:
     position: Callable[[Notation, Node], Index | None] | None = None
     holds: bool = False
     says: str = ""
+    slow: SlowRule | None = None
 
 
 def broadcast(graph: Graph, nodes: Sequence[Node], what: str) -> Shape:

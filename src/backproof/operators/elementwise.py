@@ -16,6 +16,7 @@ from backproof.operators.arithmetic import Arithmetic
 from backproof.operators.base import Array, Index, Notation, Operator, Params, Term, broadcast
 from backproof.operators.dims import Shape
 from backproof.operators.node import Graph, Node
+from backproof.operators.slow import OPERATORS as SLOW
 
 Terms = Sequence[Term]
 
@@ -105,6 +106,7 @@ def _unary(
         pullback=pullback if derivative else None,
         simplify=simplify,
         elementwise=True,
+        slow=SLOW.get(name),
         **more,
     )
 
