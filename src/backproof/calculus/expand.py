@@ -92,6 +92,17 @@ LOSSES: dict[str, LossForm] = {
         _Template("mean", "mean over the samples", "", "mean(each)"),
         by_sample=True,
     ),
+    "weighted cross_entropy": LossForm(
+        ("P", "Y", "weights"),
+        (
+            _Template(
+                "each", "loss of each sample", "sample", "-sum(WEIGHTS*Y*log(P), axis=AXIS)",
+                "-sum(where(Y == 0, 0, WEIGHTS*Y*log(P)), axis=AXIS)",
+            ),
+        ),
+        _Template("mean", "mean over the samples", "", "mean(each)"),
+        by_sample=True,
+    ),
     "hinge": LossForm(
         ("S", "Y", "margin"),
         (
@@ -109,6 +120,18 @@ LOSSES: dict[str, LossForm] = {
             _Template(
                 "each", "loss of each entry", "entry", "-(y*log(a) + (1 - y)*log(1 - a))",
                 "-(where(y == 0, 0, y*log(a)) + where(y == 1, 0, (1 - y)*log(1 - a)))",
+            ),
+        ),
+        _Template("mean", "mean over the entries", "", "mean(each)"),
+        by_sample=False,
+    ),
+    "weighted_bce": LossForm(
+        ("a", "y", "alpha", "beta"),
+        (
+            _Template(
+                "each", "loss of each entry", "entry",
+                "-(alpha*y*log(a) + beta*(1 - y)*log(1 - a))",
+                "-(where(y == 0, 0, alpha*y*log(a)) + where(y == 1, 0, beta*(1 - y)*log(1 - a)))",
             ),
         ),
         _Template("mean", "mean over the entries", "", "mean(each)"),
@@ -185,8 +208,8 @@ class _Builder:
         return expr
 
     def _loss(self, call: ast.Apply) -> ast.Expr:
-        form = LOSSES[call.op]
         options = dict(call.options)
+        form = LOSSES[f"weighted {call.op}" if "weights" in options else call.op]
         bound: dict[str, ast.Expr] = {k: _parsed(v) for k, v in form.defaults}
         bound.update(zip(form.parameters, call.args, strict=False))
         bound.update((k, v) for k, v in options.items() if k in form.parameters)
@@ -200,6 +223,8 @@ class _Builder:
         column = len(shape) == 2 and shape[1] == ONE
         one = shape[0] == ONE or column if form.by_sample else all(d == ONE for d in shape)
         bound["AXIS"] = _parsed("0" if column else "1")
+        if "weights" in bound:
+            bound["WEIGHTS"] = self._laid_along(bound["weights"], rows=not column)
         templates = form.lines if one else (*form.lines, form.closing)
         result: ast.Expr = call
         for t in templates:
@@ -208,6 +233,11 @@ class _Builder:
             result = self._line(call, t.key, t.label, t.per, value, shown)
             bound[t.key] = result
         return result
+
+    def _laid_along(self, weights: ast.Expr, *, rows: bool) -> ast.Expr:
+        """The class weights as a row where samples are rows, else as a column."""
+        is_row = elaborate_with(self.model, self.leaves, weights).shape[0] == ONE
+        return weights if is_row == rows else ast.Apply("transpose", (weights,))
 
     def _line(
         self, call: ast.Apply, key: str, label: str, per: str, expr: ast.Expr, shown: ast.Expr

@@ -52,11 +52,13 @@ FUNCTIONS: dict[str, Signature] = {
     ), _ONE),
     **dict.fromkeys(("ones", "zeros"), Signature(1, None)),
     **dict.fromkeys((
-        "outer", "dot", "kron", "solve", "cross_entropy", "bce", "mse", "sse",
+        "outer", "dot", "kron", "solve", "bce", "mse", "sse",
     ), _TWO),
     **dict.fromkeys(("grad", "jac", "hess"), _TWO),
     **dict.fromkeys(("where", "clip"), _THREE),
     **dict.fromkeys(("concat", "stack"), _PARTS),
+    "cross_entropy": Signature(2, 2, ("weights",)),
+    "weighted_bce": Signature(4, 4),
     "hinge": Signature(2, 3, ("margin",)),
     "bias_trick": Signature(1, 2),
     "einsum": Signature(2, None),
@@ -85,6 +87,7 @@ _HABITS = {
     "pow": "the power **",
     "power": "the power **",
     "nll": "cross_entropy(…)",
+    "wbce": "weighted_bce(a, y, alpha, beta)",
 }
 
 

@@ -190,14 +190,38 @@ def _pair(name: str, a: Sequence[Node]) -> None:
 def _cross_entropy(g: Graph, a: Sequence[Node], o: Options) -> Node:
     _pair("cross_entropy", a)
     p, y = a
-    count, _ = samples(p)
-    return -_sum(y * _log(p)) / count
+    count, axis = samples(p)
+    if "weights" not in o:
+        return -_sum(y * _log(p)) / count
+    return -_sum(_by_class(o["weights"], p, axis) * y * _log(p)) / count
+
+
+def _by_class(weights: Node, p: Node, axis: int) -> Node:
+    """One weight a class, laid along the axis of the classes of *p*."""
+    g = p.graph
+    shape = g.resolve_shape(weights.shape)
+    classes = g.resolve(p.shape[axis])
+    entries = shape[0] if shape[1] == ONE else shape[1] if shape[0] == ONE else None
+    if entries is None or len(shape) != 2 or not g.same(entries, classes):
+        raise ShapeProblem(
+            f"cross_entropy needs one weight for each of {classes} classes, and got "
+            f"{show_shape(shape)}.",
+            hint=f"weights is a column of {classes}",
+        )
+    column = weights if shape[1] == ONE else weights.T
+    return column.T if axis == 1 else column
 
 
 def _bce(g: Graph, a: Sequence[Node], o: Options) -> Node:
     _pair("bce", a)
     p, y = a
     return -mean(y * _log(p) + (1 - y) * _log(1 - p))
+
+
+def _weighted_bce(g: Graph, a: Sequence[Node], o: Options) -> Node:
+    _pair("weighted_bce", a[:2])
+    p, y, alpha, beta = a
+    return -mean(alpha * y * _log(p) + beta * (1 - y) * _log(1 - p))
 
 
 def _hinge(g: Graph, a: Sequence[Node], o: Options) -> Node:
@@ -259,6 +283,7 @@ FUNCTIONS: dict[str, Builder] = {
     "size": lambda g, a, o: dim_node(g, _count(a[0], None)),
     "cross_entropy": _cross_entropy,
     "bce": _bce,
+    "weighted_bce": _weighted_bce,
     "hinge": _hinge,
     "mse": _mse,
     "sse": _sse,

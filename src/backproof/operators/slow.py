@@ -1,4 +1,4 @@
-"""When an elementwise function passes little of a gradient on: its steepest slope and its flat ends.
+"""When a function passes little of a gradient on: its steepest slope and its flat ends.
 
 Data about functions of one number, for the question why a parameter learns slowly. Knows nothing
 of nodes, sheets or arrays.
