@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from backproof.errors import ShapeProblem
+from backproof.language.syntax import Expr
 from backproof.operators.dims import ONE, SCALAR, Dim, Shape, show_shape
 from backproof.operators.node import Graph, Loop, Node, merged_loops
 from backproof.operators.slow import SlowRule
@@ -58,6 +59,7 @@ NumericRule = Callable[["Arithmetic", Node, list[Array]], Array]
 PullbackRule = Callable[[Node, Node, Node], Sequence[Node | None]]
 SimplifyRule = Callable[[Graph, tuple[Node, ...], Params, Shape], Node | None]
 IndexRule = Callable[[Notation, Node, Sequence[Index]], Term]
+WritingRule = Callable[[Node, tuple[Expr, ...]], Expr | None]
 
 
 def _loops_of_args(nodes: tuple[Node, ...], params: Params) -> tuple[Loop, ...]:
@@ -85,6 +87,9 @@ class Operator:
     holds         the operator keeps its argument fixed under derivatives
     says          the rule's name as a reader should see it ("derivative of sigmoid: a (1 - a)")
     slow          how steep an elementwise function gets, and where it is flat
+    written       how it is written in the sheet language, given its arguments as written; left
+                  out where it is a function or a sign of the same name; its result is None where
+                  the language has no words for it
     """
 
     name: str
@@ -102,6 +107,7 @@ class Operator:
     holds: bool = False
     says: str = ""
     slow: SlowRule | None = None
+    written: WritingRule | None = None
 
 
 def broadcast(graph: Graph, nodes: Sequence[Node], what: str) -> Shape:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from backproof.operators import writing
 from backproof.operators.arithmetic import Arithmetic
 from backproof.operators.base import Array, Index, Notation, Operator, Params, Term, broadcast
 from backproof.operators.dims import Shape
@@ -274,6 +275,7 @@ def _max_like(name: str, first_wins: Callable[[Node, Node], Node]) -> Operator:
         name, "max" if name == "maximum" else "min",
         lambda xp, a, b: ufunc(a, b), index, pullback,
         kinks=lambda n: (n.args[0] - n.args[1],),
+        written=writing.call("max" if name == "maximum" else "min"),
     )  # fmt: skip
 
 

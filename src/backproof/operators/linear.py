@@ -12,6 +12,7 @@ from fractions import Fraction
 import numpy as np
 
 from backproof.errors import ShapeProblem
+from backproof.operators import writing
 from backproof.operators.arithmetic import Arithmetic
 from backproof.operators.base import Array, Index, Notation, Operator, Params, Term, misfit
 from backproof.operators.dims import ONE, SCALAR, Dim, Shape, show_shape, squeeze
@@ -427,16 +428,17 @@ OPERATORS: tuple[Operator, ...] = (
              lambda n, g, y: (n.graph.make("diag_part", g),),
              lambda graph, n, p, s: n[0] if n[0].is_number else
              graph.make("eye", params=(s[0],)) if n[0].fill == 1 else None,
-             says="the diagonal of the gradient"),
+             says="the diagonal of the gradient", written=writing.call("diag")),
     Operator("diag_part", _diag_part_shape,
              lambda xp, n, a: np.diagonal(a[0], axis1=-2, axis2=-1)[..., None],
              lambda t, n, i: t.arg(n.args[0], (i[0], i[0])),
              lambda n, g, y: (n.graph.make("diag_of", g),),
              lambda graph, n, p, s: n[0].args[0] if n[0].op.name == "diag_of" else
-             n[0] if n[0].is_number else None, says="a diagonal matrix of the gradient"),
+             n[0] if n[0].is_number else None, says="a diagonal matrix of the gradient",
+             written=writing.call("diag")),
     _tri("tril"), _tri("triu"),
     Operator("kron", _kron_shape, _kron_numeric, _kron_index, _kron_pullback,
              says="each factor meets the blocks of the gradient"),
     Operator("einsum", _einsum_shape, _einsum_numeric, _einsum_index, _einsum_pullback,
-             says="the index written out"),
+             says="the index written out", written=writing.einsum),
 )  # fmt: skip

@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from backproof.errors import ShapeProblem
+from backproof.operators import writing
 from backproof.operators.arithmetic import Arithmetic
 from backproof.operators.base import Array, Index, Notation, Operator, Params, Term
 from backproof.operators.dims import ONE, SCALAR, Dim, Shape, show_shape
@@ -107,6 +108,7 @@ def _reduction(name: str, values: Callable[..., Array], kind: str) -> Operator:
         name, _shape, numeric, index, pullback, _sum_simplify,
         domain="nonzero" if kind == "prod" else "real",
         says="product over each factor" if kind == "prod" else f"the entry that is the {kind}",
+        written=writing.along(kind),
     )  # fmt: skip
 
 
@@ -183,14 +185,16 @@ OPERATORS: tuple[Operator, ...] = (
     Operator("sum", _shape,
              lambda xp, n, a: _collapse(n, np.sum(a[0], axis=_axes(n), keepdims=True)),
              _sum_index, lambda n, g, y: (_spread(n, g),), _sum_simplify,
-             says="derivative of a sum: ones"),
+             says="derivative of a sum: ones", written=writing.along("sum")),
     _reduction("prod", np.prod, "prod"),
     _reduction("amax", np.max, "max"),
     _reduction("amin", np.min, "min"),
-    Operator("argmax", _shape, _argmax_numeric, _argmax_index),
+    Operator("argmax", _shape, _argmax_numeric, _argmax_index, written=writing.along("argmax")),
     Operator("softmax", _softmax_shape, _softmax_numeric, _softmax_index, _softmax_pullback,
              lambda graph, n, p, s: graph.filled(1, s) if n[0].is_number else None,
-             promises="rows sum to one", says="derivative of softmax: diag(p) - p pᵀ"),
+             promises="rows sum to one", says="derivative of softmax: diag(p) - p pᵀ",
+             written=writing.along("softmax", last_axis)),
     Operator("logsumexp", _lse_shape, _lse_numeric, _lse_index, _lse_pullback,
-             says="derivative of logsumexp: softmax"),
+             says="derivative of logsumexp: softmax",
+             written=writing.along("logsumexp", last_axis)),
 )  # fmt: skip
