@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from backproof.operators import elementwise, linear, reductions, structure
 from backproof.operators.base import Operator
+from backproof.operators.batching import batch_rule
 from backproof.operators.node import Graph
 
 TABLE: dict[str, Operator] = {
-    o.name: o for family in (elementwise, linear, reductions, structure) for o in family.OPERATORS
+    o.name: replace(o, batch=batch_rule(o))
+    for family in (elementwise, linear, reductions, structure)
+    for o in family.OPERATORS
 }
 
 
