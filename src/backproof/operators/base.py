@@ -18,6 +18,7 @@ from backproof.operators.slow import SlowRule
 
 if TYPE_CHECKING:
     from backproof.operators.arithmetic import Arithmetic
+    from backproof.operators.samples import Sampled, Samples
 
 Array = Any  # a NumPy array of the arithmetic's own number type
 Params = tuple[Any, ...]
@@ -60,6 +61,8 @@ PullbackRule = Callable[[Node, Node, Node], Sequence[Node | None]]
 SimplifyRule = Callable[[Graph, tuple[Node, ...], Params, Shape], Node | None]
 IndexRule = Callable[[Notation, Node, Sequence[Index]], Term]
 WritingRule = Callable[[Node, tuple[Expr, ...]], Expr | None]
+# (how samples are laid out, the node for one sample, its arguments for all samples) -> the result
+BatchRule = Callable[["Samples", Node, tuple["Sampled", ...]], "Sampled"]
 
 
 def _loops_of_args(nodes: tuple[Node, ...], params: Params) -> tuple[Loop, ...]:
@@ -85,6 +88,7 @@ class Operator:
                   "rows sum to one" along its axis
     position      the index that a number stands for, where the operator counts positions
     holds         the operator keeps its argument fixed under derivatives
+    batch         what it is for many samples side by side (see `samples`); None: no matrix form
     says          the rule's name as a reader should see it ("derivative of sigmoid: a (1 - a)")
     slow          how steep an elementwise function gets, and where it is flat
     written       how it is written in the sheet language, given its arguments as written; left
@@ -105,6 +109,7 @@ class Operator:
     promises: str = ""
     position: Callable[[Notation, Node], Index | None] | None = None
     holds: bool = False
+    batch: BatchRule | None = None
     says: str = ""
     slow: SlowRule | None = None
     written: WritingRule | None = None
