@@ -254,7 +254,8 @@ def _kron_index(t: Notation, node: Node, index: Sequence[Index]) -> Term:
     rows, i, p = t.split(index[0], m, q)
     columns, j, s = t.split(index[1], k, r)
     inner = t.arg(node.args[0], (i, j)) * t.arg(node.args[1], (p, s))
-    return t.sum(rows * columns * inner, (i, p, j, s))
+    parts = [label for label in (i, p, j, s) if label not in (index[0], index[1])]
+    return t.sum(rows * columns * inner, parts)
 
 
 def _kron_pullback(node: Node, g: Node, y: Node) -> Sequence[Node | None]:
