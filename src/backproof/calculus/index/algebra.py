@@ -60,9 +60,10 @@ from backproof.calculus.index.terms import (
     total,
 )
 
-# How an atom with a body is made again after its indices changed; filled by the modules that
-# make such atoms. Arguments: the head, its body with the new indices in place, the new arguments.
-rebuilders: dict[str, Callable[[Head, Expr, Args], Expr]] = {}
+# How an atom with a body is made again after its indices or its body changed; filled by the
+# modules that make such atoms. Arguments: the head, the labels that the atom abstracts, the body
+# in terms of these and of the atom's own indices, the arguments.
+rebuilders: dict[str, Callable[[Head, tuple[str, ...], Expr, Args], Expr]] = {}
 # u ** r for any rational r; set by `powers`.
 power_hook: list[Callable[[Expr, Number], Expr]] = []
 # What two indicators say of each other; set by `functions`: "first" or "second" if their product
@@ -151,6 +152,7 @@ def normal(sizes: tuple[Size, ...], factors: tuple[Factor, ...]) -> Expr:
         key = (head, args)
         powers[key] = powers[key] + e if key in powers else e
     special = False
+    sine: tuple[Head, Args] | None = None
     expand: list[Factor] = []
     for key, e in list(powers.items()):
         head = key[0]
@@ -177,7 +179,7 @@ def normal(sizes: tuple[Size, ...], factors: tuple[Factor, ...]) -> Expr:
             if e > 0:
                 powers[key] = 1
             special = True
-        elif kind == "T" and head.facts:
+        elif kind in "TX" and head.facts:
             facts = head.facts
             if e > 0 and ("onehot" in facts or "binary" in facts):
                 powers[key] = 1
@@ -190,7 +192,9 @@ def normal(sizes: tuple[Size, ...], factors: tuple[Factor, ...]) -> Expr:
         elif kind == "V":
             special = True
         elif kind == "F" and head.name == "sin" and isinstance(e, int) and e > 1:
-            return _sine_squared(sizes, powers, head, key[1], e).scaled(number(coefficient))
+            sine = key
+    if sine is not None and not expand:
+        return _sine_squared(sizes, powers, sine).scaled(number(coefficient))
     if expand:
         return _expanded(sizes, powers, expand).scaled(number(coefficient))
     if special:
@@ -218,12 +222,14 @@ def _factors(powers: Powers) -> tuple[Factor, ...]:
     return tuple([(h, a, e) for (h, a), e in powers.items()])
 
 
-def _sine_squared(sizes: tuple[Size, ...], powers: Powers, head: Head, args: Args, e: int) -> Expr:
+def _sine_squared(sizes: tuple[Size, ...], powers: Powers, key: tuple[Head, Args]) -> Expr:
     """sin(u)^2 = 1 - cos(u)^2: every product keeps at most one sine of an argument."""
+    head, args = key
+    e = powers[key]
     cosine = Head.make("F", "cos", body=head.body, perms=tuple((p, 1) for p, _ in head.perms))
-    rest = {key: x for key, x in powers.items() if key != (head, args)}
+    rest = {k: x for k, x in powers.items() if k != key}
     if e > 2:
-        rest[(head, args)] = e - 2
+        rest[key] = e - 2
     squared = dict(rest)
     squared[(cosine, args)] = squared.get((cosine, args), 0) + 2
     return normal(sizes, _factors(rest)) - normal(sizes, _factors(squared))
@@ -261,7 +267,7 @@ def _expanded(sizes: tuple[Size, ...], powers: Powers, expand: list[Factor]) -> 
     parts = [normal((), freed(factors, labels))]
     for head, args, e in freed(tuple(expand), labels):
         base = opened(head, args)
-        parts.append(ipow(base, e) if e > 0 and isinstance(e, int) else power_hook[0](base, e))
+        parts.append(raised(base, e))
     return _summed(product(parts), labels, sizes)
 
 
@@ -613,18 +619,32 @@ def _rename_factor(factor: Factor, mapping: Mapping[str, Ix]) -> Expr:
 
 def rebuilt(head: Head, args: Args, e: Number) -> Expr:
     """An atom with a body made again from its constructor, to the power *e*."""
-    made = rebuilders[head.kind](head, opened(head, args), args)
-    if isinstance(e, int) and e > 0:
-        return ipow(made, e)
-    return power_hook[0](made, e)
+    labels, body = opened_over(head, args)
+    return raised(rebuilders[head.kind](head, labels, body, args), e)
+
+
+def raised(base: Expr, e: Number) -> Expr:
+    """base ** e."""
+    return ipow(base, e) if isinstance(e, int) and e > 0 else power_hook[0](base, e)
 
 
 def opened(head: Head, args: Args) -> Expr:
-    """A head's body with its parameters filled in (a matrix inverse keeps its $0 and $1)."""
+    """The body of a function, power or indicator with its parameters filled in."""
     assert head.body is not None
-    first = {"V": 2, "X": 2, "R": len(head.sizes)}.get(head.kind, 0)
+    return rename(head.body, {f"${k}": a for k, a in enumerate(args)})
+
+
+def opened_over(head: Head, args: Args) -> tuple[tuple[str, ...], Expr]:
+    """(labels, body) of any head: the labels stand for the indices that the atom abstracts."""
+    assert head.body is not None
+    count = {"V": 2, "X": 2, "R": len(head.sizes)}.get(head.kind, 0)
+    if not count:
+        return (), opened(head, args)
     given = args[2:] if head.kind == "V" else args
-    return rename(head.body, {f"${k + first}": a for k, a in enumerate(given)})
+    labels = fresh(count, ((head, args, 1),))
+    names: dict[str, Ix] = {f"${k}": (FREE, label, "", 0) for k, label in enumerate(labels)}
+    names.update({f"${k + count}": a for k, a in enumerate(given)})
+    return tuple(labels), rename(head.body, names)
 
 
 # --- plain atoms ---------------------------------------------------------------------------------

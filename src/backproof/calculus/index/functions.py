@@ -48,8 +48,8 @@ from backproof.calculus.index.terms import (
 
 ODD = frozenset({"sin", "erf", "sinh", "asinh", "atan", "atanh", "asin"})
 EVEN = frozenset({"cos", "cosh"})
-MOST_ANGLES = 4
-LARGEST_ANGLE = 8
+MOST_ANGLES = 3
+LARGEST_ANGLE = 4
 
 
 # --- indicators ----------------------------------------------------------------------------------
@@ -319,6 +319,6 @@ def is_opaque(expr: Expr) -> bool:
     return any(h.kind == "F" and h.name not in _KNOWN for _, fs in expr.terms for h, _, _ in fs)
 
 
-rebuilders["F"] = lambda head, body, args: func(head.name, body)
-rebuilders["B"] = lambda head, body, args: ind(body)
-rebuilders["Q"] = lambda head, body, args: eq(body)
+rebuilders["F"] = lambda head, labels, body, args: func(head.name, body)
+rebuilders["B"] = lambda head, labels, body, args: ind(body)
+rebuilders["Q"] = lambda head, labels, body, args: eq(body)

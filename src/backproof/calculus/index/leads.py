@@ -25,11 +25,10 @@ Powers = dict[tuple[Head, Args], Number]
 
 
 def degree(mono: Mono) -> Number:
-    """Total exponent of entries and functions."""
+    """Total exponent of all atoms."""
     found: Number = 0
-    for head, _, e in mono[1]:
-        if head.kind in "TFVXR":
-            found += e
+    for _, _, e in mono[1]:
+        found += e
     return found
 
 
@@ -41,7 +40,12 @@ def lead_of(head: Head) -> tuple[Mono, Number] | None:
         best_key: tuple[Number, str] = (0, "")
         for mono, c in head.body.terms.items():
             key = (degree(mono), str(mono[1]))
-            if key > best_key and all(e > 0 for _, _, e in mono[1]) and len(mono[0]) <= 2:
+            if (
+                key[0] > 0
+                and key > best_key
+                and all(e > 0 for _, _, e in mono[1])
+                and len(mono[0]) <= 2
+            ):
                 best, best_key = (mono, c), key
         head.cache["lead"] = best
     found: tuple[Mono, Number] | None = head.cache["lead"]

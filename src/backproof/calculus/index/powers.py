@@ -19,6 +19,7 @@ from backproof.calculus.index.algebra import (
     mul,
     normal,
     opened,
+    opened_over,
     power_hook,
     product,
     rebuilders,
@@ -272,12 +273,25 @@ def power(expr: Expr, r: Number) -> Expr:
     rational, common, sums, prim = content(expr, whole)
     result = _number_power(rational, r)
     for h, a, e in common:
-        result = mul(result, normal((), ((h, a, number(e * r)),)))
+        result = mul(result, _factor_power(h, a, e, r))
     for mono in sums:
         result = mul(result, _base_power(Expr({mono: 1}), r))
     if len(prim.terms) <= 1:
         return mul(result, power(prim, r))
     return mul(result, _base_power(prim, r))
+
+
+def _factor_power(head: Head, args: Args, e: Number, r: Number) -> Expr:
+    """(atom ** e) ** r: of an even power of something of either sign, the absolute value."""
+    up = number(e * r)
+    even = isinstance(e, int) and e % 2 == 0
+    if isinstance(r, int) or not even or atom_sign(head, args, 1) != UNKNOWN:
+        return normal((), ((head, args, up),))
+    atom = normal((), ((head, args, 1),))
+    if not isinstance(up, int):
+        return power(ipow(atom, 2), number(up / 2))
+    made = normal((), ((head, args, up),))
+    return mul(made, sign_hook[0](atom)) if up % 2 else made
 
 
 def _base_power(prim: Expr, r: Number) -> Expr:
@@ -315,13 +329,10 @@ def _term_power(mono: Mono, c: Number, r: Number) -> Expr:
         up = number(e * r)
         known = atom_sign(h, a, e)
         if isinstance(e, int) and e % 2 == 0 and atom_sign(h, a, 1) == UNKNOWN:
-            if not isinstance(up, int):
+            if h.kind != "P" and not isinstance(up, int):
                 unknown.append((h, a, e))
                 continue
-            atom = normal((), ((h, a, 1),))
-            out = mul(out, normal((), ((h, a, up),)))
-            if up % 2:
-                out = mul(out, sign_hook[0](atom))
+            out = mul(out, _factor_power(h, a, e, r))
         elif known == UNKNOWN:
             unknown.append((h, a, e))
         else:
@@ -444,6 +455,14 @@ def _log_atom(head: Head, args: Args) -> Expr:
         return _log_opaque(opened(head, args))
     if head.kind == "F" and head.name == "exp":
         return opened(head, args)
+    if "signs" in head.facts:
+        return ZERO
+    if head.kind == "R" and head.name == "prod":
+        labels, body = opened_over(head, args)
+        over = log(body)
+        for label, extent in zip(labels, head.sizes, strict=True):
+            over = sum_over(over, label, extent)
+        return over
     if head.kind == "N":
         return _log_opaque(const(int(head.name)))
     return _log_opaque(single(head, args))
@@ -456,4 +475,4 @@ def _log_opaque(expr: Expr) -> Expr:
 
 
 power_hook.append(power)
-rebuilders["P"] = lambda head, body, args: body
+rebuilders["P"] = lambda head, labels, body, args: body

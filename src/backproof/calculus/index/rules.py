@@ -296,6 +296,11 @@ def inverse_rule(sizes: tuple[Size, ...], powers: Powers, head: Head, args: Args
     return None
 
 
+def is_plain_inverse(head: Head) -> bool:
+    """Whether the head is the inverse of one named matrix, which products already know."""
+    return _plain_matrix(head) is not None
+
+
 def _plain_matrix(head: Head) -> tuple[Head, Args, int, int] | None:
     """(quantity, its arguments, place of the row, of the column) for inv of one named matrix."""
     if head.body is None or len(head.body.terms) != 1:

@@ -31,10 +31,10 @@ def atom_sign(head: Head, args: Args, e: Number) -> int:
         return NONNEGATIVE
     if not isinstance(e, int):
         return POSITIVE if kind != "P" or e < 0 else _base_sign(head, NONNEGATIVE)
-    if kind == "T" and head.facts:
+    if kind in "TX" and head.facts:
         if head.facts & _ABOVE_ZERO:
             return POSITIVE
-        if "posdef" in head.facts and args[-1] == args[-2]:
+        if "posdef" in head.facts and args and args[-1] == args[-2]:
             return POSITIVE
         if "signs" in head.facts and e & 1 == 0:
             return POSITIVE
