@@ -1,0 +1,272 @@
+r"""Expressions of the sheet language as LaTeX, in the reader's own names made pretty.
+
+`zA1` becomes z^{[1]}_{A}: the digits at the end are the layer, capitals behind a lower-case stem
+a subscript. The tables below say how the language's functions look; a function that is not in
+them is written upright with its arguments in brackets.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Sequence
+from functools import lru_cache
+
+from backproof.language import syntax as ast
+from backproof.language.format import unparse
+
+_COMPARISON, _SUM, _PRODUCT, _SIGN, _POWER, _POSTFIX = range(6)
+
+_GREEK = {
+    "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "varepsilon", "ζ": "zeta",
+    "η": "eta", "θ": "theta", "ι": "iota", "κ": "kappa", "λ": "lambda", "μ": "mu", "ν": "nu",
+    "ξ": "xi", "π": "pi", "ρ": "rho", "σ": "sigma", "τ": "tau", "υ": "upsilon", "φ": "varphi",
+    "χ": "chi", "ψ": "psi", "ω": "omega", "Γ": "Gamma", "Δ": "Delta", "Θ": "Theta",
+    "Λ": "Lambda", "Ξ": "Xi", "Π": "Pi", "Σ": "Sigma", "Φ": "Phi", "Ψ": "Psi", "Ω": "Omega",
+}  # fmt: skip
+_WORDS = {word.removeprefix("var") for word in _GREEK.values()} - {"iota", "upsilon"}
+_ACCENTS = {"hat": "hat", "bar": "bar", "tilde": "tilde", "dot": "dot", "mean": "bar"}
+_NAME = re.compile(r"([^\W\d_]+?)([A-Z]*)(\d*)")
+
+# {0}, {1} the arguments; {0!} an argument in brackets where it needs them
+_FUNCTIONS: dict[str, str] = {
+    "sigmoid": r"\sigma\left({0}\right)",
+    "relu": r"\operatorname{{ReLU}}\left({0}\right)",
+    "step": r"\mathbb{{1}}\left[{0} > 0\right]",
+    "sqrt": r"\sqrt{{{0}}}",
+    "abs": r"\left|{0}\right|",
+    "norm": r"\left\lVert {0}\right\rVert",
+    "sumsq": r"\left\lVert {0}\right\rVert^{{2}}",
+    "square": r"\left({0}\right)^{{2}}",
+    "floor": r"\left\lfloor {0}\right\rfloor",
+    "ceil": r"\left\lceil {0}\right\rceil",
+    "trace": r"\operatorname{{tr}}\left({0}\right)",
+    "inv": r"\left({0}\right)^{{-1}}",
+    "outer": r"\left({0}\right)\left({1}\right)^{{\top}}",
+    "kron": r"{0} \otimes {1}",
+    "log2": r"\log_{{2}}\left({0}\right)",
+    "log10": r"\log_{{10}}\left({0}\right)",
+    "logdet": r"\log\left|\det\left({0}\right)\right|",
+    "eye": r"I",
+    "ones": r"\mathbf{{1}}",
+    "zeros": r"\mathbf{{0}}",
+    "hess": r"\nabla^{{2}}_{{{1}}} {0}",
+    "jac": r"\frac{{\partial {0}}}{{\partial {1}}}",
+    "grad": r"\nabla_{{{1}}} {0}",
+    "where": r"\begin{{cases}} {1} & \text{{if }} {0} \\ {2} & \text{{else}} \end{{cases}}",
+}
+# sums along one axis, as products with ones
+_AXIS_SUMS = {"0": r"\mathbf{{1}}^{{\top}} {0}", "1": r"{0}\,\mathbf{{1}}"}
+_BUILT_IN = {"log", "exp", "sin", "cos", "tanh", "det", "max", "min"}
+_BIG = {"sum": r"\sum", "prod": r"\prod", "max": r"\max", "min": r"\min"}
+_RELATIONS = {"eq": "=", "ne": r"\neq", "le": r"\leq", "ge": r"\geq", "lt": "<", "gt": ">"}
+_LEVELS = dict.fromkeys(_RELATIONS, _COMPARISON) | {
+    "add": _SUM, "sub": _SUM, "mul": _PRODUCT, "matmul": _PRODUCT, "div": _POSTFIX,
+    "neg": _SIGN, "pow": _POWER, "transpose": _POWER, "inv": _POWER, "grad": _PRODUCT,
+    "hess": _PRODUCT, "kron": _PRODUCT,
+}  # fmt: skip
+
+
+@lru_cache(maxsize=4096)
+def latex_name(name: str) -> str:
+    """A name as one writes it: layer as superscript, capitals or `_…` as subscript, Greek."""
+    stem, *marks = name.split("_")
+    accents = [_ACCENTS[m] for m in marks if m in _ACCENTS]
+    subs = [m for m in marks if m and m not in _ACCENTS]
+    found = _NAME.fullmatch(stem)
+    sup = ""
+    if found and stem not in _WORDS:
+        letters, capitals, sup = found.groups()
+        if letters in _WORDS or not capitals or (len(letters) == 1 and letters.islower()):
+            stem = letters
+            if capitals:
+                subs.insert(0, capitals)
+        else:
+            stem = letters + capitals
+    shown = _stem(stem) if stem else ""
+    for accent in accents:
+        shown = f"\\{accent}{{{shown}}}"
+    if sup:
+        shown += f"^{{[{sup}]}}"
+    if subs:
+        inner = ",".join(s if len(s) == 1 or s.isdigit() else _stem(s) for s in subs)
+        shown += f"_{{{inner}}}"
+    return shown
+
+
+def _stem(stem: str) -> str:
+    if stem in _GREEK:
+        return f"\\{_GREEK[stem]}"
+    if stem in _WORDS:
+        return f"\\{'varepsilon' if stem == 'epsilon' else stem}"
+    letters = "".join(f"\\{_GREEK[c]} " if c in _GREEK else c for c in stem)
+    return letters if len(stem) == 1 else rf"\mathrm{{{letters}}}"
+
+
+def number_like(expr: ast.Expr, numbers: Container[str]) -> bool:
+    """Whether an expression is a number, given which names are (`*` is then not written ⊙)."""
+    match expr:
+        case ast.Number():
+            return True
+        case ast.Name(id=name):
+            return name in numbers
+        case ast.Subscript(base=base, items=items):
+            if any(isinstance(i, ast.Slice) for i in items):
+                return False
+            vector = isinstance(base, ast.Apply) and base.op == "grad"
+            return len(items) == 2 or not vector
+        case ast.Comprehension(body=body):
+            return number_like(body, numbers)
+        case ast.Apply(op=op, args=args, options=options):
+            if op in ("sum", "mean", "norm", "sumsq", "trace", "det", "logdet", "max", "min") and (
+                len(args) == 1
+            ):
+                return not options
+            if op in ("cross_entropy", "bce", "mse", "sse", "hinge", "dot", "size"):
+                return True
+            if op == "grad":
+                return number_like(args[1], numbers)
+            if op in ("eye", "ones", "zeros", "diag", "concat", "stack", "jac", "hess", "einsum"):
+                return False
+            return all(number_like(a, numbers) for a in args)
+        case _:
+            return False
+
+
+class Latex:
+    """Writes expressions as LaTeX.
+
+    numbers   the names that are numbers
+    """
+
+    def __init__(self, numbers: Container[str] = ()) -> None:
+        self.numbers = numbers
+
+    def __call__(self, expr: ast.Expr | None) -> str:
+        match expr:
+            case None:
+                return ""
+            case ast.Number(text=text):
+                return _number(text)
+            case ast.Name(id=name):
+                return latex_name(name)
+            case ast.Apply():
+                return self._apply(expr)
+            case ast.Subscript():
+                return self._subscript(expr)
+            case ast.Array(items=items):
+                return self._array(items)
+            case ast.TupleExpr(items=items):
+                return rf"\left({', '.join(map(self, items))}\right)"
+            case ast.Comprehension():
+                return self._sum(expr)
+            case _:
+                return rf"\text{{{unparse(expr)}}}"
+
+    def _apply(self, expr: ast.Apply) -> str:
+        op, args = expr.op, expr.args
+        if op in ("add", "sub"):
+            sign = "+" if op == "add" else "-"
+            return f"{self._in(_SUM, args[0])} {sign} {self._in(_PRODUCT, args[1])}"
+        if op in ("mul", "matmul"):
+            return self._product(op, args)
+        if op == "div":
+            return rf"\frac{{{self(args[0])}}}{{{self(args[1])}}}"
+        if op == "neg":
+            return f"-{self._in(_PRODUCT, args[0])}"
+        if op in ("pow", "transpose"):
+            exponent = r"\top" if op == "transpose" else self(args[1])
+            return f"{self._base(args[0], op)}^{{{exponent}}}"
+        if op in _RELATIONS:
+            return f"{self._in(_SUM, args[0])} {_RELATIONS[op]} {self._in(_SUM, args[1])}"
+        return self._function(expr)
+
+    def _function(self, expr: ast.Apply) -> str:
+        op, args = expr.op, expr.args
+        axis = next((unparse(v) for k, v in expr.options if k == "axis"), None)
+        if op in ("sum", "mean") and axis in _AXIS_SUMS:
+            inner = _AXIS_SUMS[axis].format(self._in(_PRODUCT, args[0]))
+            if op == "sum":
+                return inner
+        if op == "inv":
+            return f"{self._base(args[0], op)}^{{-1}}"
+        template = _FUNCTIONS.get(op)
+        if template is not None and args:
+            tight = op in ("grad", "hess", "kron")
+            return template.format(*(self._in(_PRODUCT, a) if tight else self(a) for a in args))
+        shown = ", ".join(map(self, args))
+        word = op.replace("_", r"\_")
+        head = f"\\{op}" if op in _BUILT_IN else rf"\operatorname{{{word}}}"
+        if axis is not None:
+            head += f"_{{{axis}}}"
+        return rf"{head}\left({shown}\right)"
+
+    def _product(self, op: str, args: Sequence[ast.Expr]) -> str:
+        a, b = args
+        left, right = self._in(_PRODUCT, a), self._in(_SIGN, b)
+        plain = op == "matmul" or number_like(a, self.numbers) or number_like(b, self.numbers)
+        if not plain:
+            return rf"{left} \odot {right}"
+        if isinstance(b, ast.Number) or (
+            isinstance(a, ast.Number) and isinstance(b, ast.Apply) and right[:1].isdigit()
+        ):
+            return rf"{left} \cdot {right}"
+        return rf"{left}\, {right}"
+
+    def _base(self, expr: ast.Expr, op: str) -> str:
+        """What stands under a superscript: names with one of their own are kept together."""
+        shown = self(expr)
+        if isinstance(expr, ast.Name):
+            if "^" not in shown:
+                return shown
+            return f"{{{shown}}}" if op == "transpose" else rf"\left({shown}\right)"
+        if isinstance(expr, ast.Number):
+            return shown
+        return rf"\left({shown}\right)"
+
+    def _in(self, level: int, expr: ast.Expr) -> str:
+        own = _LEVELS.get(expr.op, _POSTFIX) if isinstance(expr, ast.Apply) else _POSTFIX
+        if isinstance(expr, ast.Comprehension) and level > _SUM:
+            own = _SUM
+        shown = self(expr)
+        return rf"\left({shown}\right)" if own < level else shown
+
+    def _subscript(self, expr: ast.Subscript) -> str:
+        items = []
+        for item in expr.items:
+            if isinstance(item, ast.Slice):
+                low = self(item.lower) if item.lower is not None else ""
+                high = self(item.upper) if item.upper is not None else ""
+                items.append(f"{low}:{high}")
+            else:
+                items.append(self(item))
+        base = self(expr.base)
+        simple = isinstance(expr.base, ast.Name) and "_" not in base
+        base = base if simple else rf"\left({base}\right)"
+        return f"{base}_{{{','.join(items)}}}"
+
+    def _array(self, items: Sequence[ast.Expr]) -> str:
+        rows = [
+            " & ".join(map(self, r.items)) if isinstance(r, ast.Array) else self(r) for r in items
+        ]
+        return r"\begin{bmatrix} " + r" \\ ".join(rows) + r" \end{bmatrix}"
+
+    def _sum(self, expr: ast.Comprehension) -> str:
+        heads = []
+        for k, loop in enumerate(expr.loops):
+            below = f"{latex_name(loop.name)}={self(loop.lower)}"
+            if k == len(expr.loops) - 1:
+                below += "".join(rf",\; {self(c)}" for c in expr.conditions)
+            big = _BIG.get(expr.kind, rf"\operatorname*{{{expr.kind}}}")
+            heads.append(f"{big}_{{{below}}}^{{{self(loop.upper)}}}" if expr.kind in ("sum", "prod")
+                         else f"{big}_{{{below}..{self(loop.upper)}}}")  # fmt: skip
+        return f"{' '.join(heads)} {self._in(_PRODUCT, expr.body)}"
+
+
+def _number(text: str) -> str:
+    mantissa, _, exponent = text.lower().partition("e")
+    return rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if exponent else mantissa
+
+
+def partial(of: str, by: str) -> str:
+    """∂of/∂by."""
+    return rf"\frac{{\partial {latex_name(of)}}}{{\partial {latex_name(by)}}}"
