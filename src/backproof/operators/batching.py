@@ -12,6 +12,7 @@ from backproof.operators.base import BatchRule, Operator
 from backproof.operators.dims import ONE, Dim
 from backproof.operators.node import Loop, Node
 from backproof.operators.samples import (
+    COUNTED,
     Column,
     Diagonal,
     Factor,
@@ -23,7 +24,6 @@ from backproof.operators.samples import (
 )
 
 Args = tuple[Sampled, ...]
-_COUNTED = "a position is counted and cannot be calculated with"
 _DIFFERS = "works entry by entry on a matrix that differs from sample to sample"
 
 
@@ -33,7 +33,7 @@ _DIFFERS = "works entry by entry on a matrix that differs from sample to sample"
 def elementwise(s: Samples, node: Node, args: Args) -> Sampled:
     """The same operator on all samples at once; what is shared is repeated by broadcasting."""
     if any(isinstance(a, Index) for a in args):
-        s.fail(_COUNTED)
+        s.fail(COUNTED)
     if len(node.shape) != 2 or ONE not in node.shape or any(isinstance(a, Matrix) for a in args):
         s.fail(_DIFFERS)
     turned = node.shape[0] == ONE and not node.is_number
@@ -81,7 +81,7 @@ def _neg(s: Samples, node: Node, args: Args) -> Sampled:
 def _mul(s: Samples, node: Node, args: Args) -> Sampled:
     a, b = args
     if isinstance(a, Index) or isinstance(b, Index):
-        s.fail(_COUNTED)
+        s.fail(COUNTED)
     for x, y in ((a, b), (b, a)):
         if not s.is_number(x):
             continue
@@ -146,7 +146,7 @@ def _pow(s: Samples, node: Node, args: Args) -> Sampled:
 
 def _matmul(s: Samples, node: Node, args: Args) -> Sampled:
     if any(len(a.shape) != 2 for a in node.args):
-        s.fail("a product with a tensor has no matrix form over samples")
+        s.fail("takes a product with a tensor, which has no matrix form over samples")
     return s.matmul(args[0], args[1])
 
 
@@ -157,7 +157,7 @@ def _transpose(s: Samples, node: Node, args: Args) -> Sampled:
 def _diag_of(s: Samples, node: Node, args: Args) -> Sampled:
     (a,) = args
     if not isinstance(a, Column):
-        s.fail(_COUNTED)
+        s.fail(COUNTED)
     return Matrix(((Diagonal(a.node),),))
 
 
@@ -172,7 +172,7 @@ def _diag_part(s: Samples, node: Node, args: Args) -> Sampled:
             case (Column(u, False), Column(v, True)):
                 parts.append(Column(u * v))
             case _:
-                s.fail("the diagonal of a matrix that differs from sample to sample")
+                s.fail("takes the diagonal of a matrix that differs from sample to sample")
     return s.sum_of(parts)
 
 
@@ -188,12 +188,12 @@ def _trace(s: Samples, node: Node, args: Args) -> Sampled:
 def _over_entries(s: Samples, node: Node, a: Sampled) -> Column:
     """The argument of a reduction, once it is known to run over the entries of each sample."""
     if isinstance(a, Index):
-        s.fail(_COUNTED)
+        s.fail(COUNTED)
     if not isinstance(a, Column):
         s.fail("runs over a matrix that differs from sample to sample")
     axis = node.params[0]
     if axis is not None and axis != (1 if a.turned else 0) and not s.is_number(a):
-        s.fail(f"axis={axis} has a single entry for one sample")
+        s.fail(f"runs over axis={axis}, which has a single entry for one sample")
     return a
 
 
@@ -235,7 +235,7 @@ def _slice(s: Samples, node: Node, args: Args) -> Sampled:
     if isinstance(a, Column):
         return _range(s, a, columns if a.turned else rows)
     if isinstance(a, Index):
-        s.fail(_COUNTED)
+        s.fail(COUNTED)
     parts = [_corner(s, p, rows, columns) for p in s.products(a)]
     return s.sum_of([s._chain(p) for p in parts])
 
@@ -258,7 +258,7 @@ def _corner(
         elif isinstance(factor, Column) and factor.turned == bool(axis):
             factors[at] = _range(s, factor, entry)
         elif not (isinstance(factor, Column) and s.is_number(factor)):
-            s.fail("entries of a diagonal matrix that differs from sample to sample")
+            s.fail("takes entries of a diagonal matrix that differs from sample to sample")
     return tuple(factors)
 
 
@@ -278,14 +278,14 @@ def _pick(s: Samples, node: Node, args: Args) -> Sampled:
     axis, shape = node.params
     if isinstance(a, Index) and axis == 0 and s.graph.resolve(shape[0]) == a.node.shape[s.feature]:
         return Column(a.node)
-    s.fail("the entry that is taken differs from sample to sample")
+    s.fail("takes an entry whose place is computed for each sample")
 
 
 def _concat(s: Samples, node: Node, args: Args) -> Sampled:
     axis = node.params[0]
     turned = axis == 1
     if any(isinstance(a, Index) for a in args):
-        s.fail(_COUNTED)
+        s.fail(COUNTED)
     if node.shape[1 - axis] != ONE or any(isinstance(a, Matrix) for a in args):
         s.fail("would join columns into a matrix for every sample")
     nodes = []

@@ -18,6 +18,7 @@ from backproof.operators.dims import ONE, Dim, Shape
 from backproof.operators.node import Graph, Node
 
 MOST_PRODUCTS = 64
+COUNTED = "calculates with a position that is counted, and each sample has its own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,10 @@ Sampled = Shared | Column | Index | Matrix
 
 
 class NoMatrixForm(ShapeProblem):
-    """What stands here for one sample has no matrix form for many; the message says why."""
+    """What stands here for one sample has no matrix form for many.
+
+    The message says why, as what the operator does: "works entry by entry on …".
+    """
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,7 @@ class Samples:
     def matmul(self, a: Sampled, b: Sampled) -> Sampled:
         """a @ b for every sample."""
         if isinstance(a, Index) or isinstance(b, Index):
-            self.fail("a position is counted and cannot be calculated with")
+            self.fail(COUNTED)
         if isinstance(a, Matrix) or isinstance(b, Matrix):
             return self._with_matrix(a, b)
         return self._pair(a, b)
@@ -170,10 +174,12 @@ class Samples:
         return Matrix(((a, b),))
 
     def _row_by_column(self, a: Factor, b: Factor) -> Column:
-        if isinstance(a, Shared):
-            return Column(self.apply(a.node, b.node))
-        if isinstance(b, Shared):
-            return Column(self.apply(b.node.T, a.node))
+        for ones, other in ((a, b), (b, a)):
+            if isinstance(ones, Shared):
+                if ones.node.fill == 1:
+                    return Column(self.total(other.node))
+                row = ones.node if ones is a else ones.node.T
+                return Column(self.apply(row, other.node))
         return Column(self.dot(a.node, b.node))
 
     def _with_diagonal(self, a: Factor, b: Factor) -> Column | Matrix:
@@ -218,14 +224,14 @@ class Samples:
     def products(self, x: Sampled) -> tuple[tuple[Factor, ...], ...]:
         """x as a sum of products."""
         if isinstance(x, Index):
-            self.fail("a position is counted and cannot be calculated with")
+            self.fail(COUNTED)
         return x.products if isinstance(x, Matrix) else ((x,),)
 
     def _with_matrix(self, a: Sampled, b: Sampled) -> Sampled:
         """Distributes over the sums, and works off each product from the side that is a vector."""
         left, right = self.products(a), self.products(b)
         if len(left) * len(right) > MOST_PRODUCTS:
-            self.fail("a matrix for every sample grows into too many products")
+            self.fail("makes a matrix for every sample out of too many products")
         return self.sum_of([self._chain((*p, *q)) for p in left for q in right])
 
     def _chain(self, factors: Sequence[Factor]) -> Shared | Column | Matrix:
@@ -264,7 +270,7 @@ class Samples:
     def transposed(self, x: Sampled) -> Sampled:
         """x.T for every sample."""
         if isinstance(x, Index):
-            self.fail("a position is counted and cannot be calculated with")
+            self.fail(COUNTED)
         if isinstance(x, Matrix):
             return Matrix(tuple(tuple(self._turn(f) for f in reversed(p)) for p in x.products))
         return self._turn(x)  # type: ignore[return-value]
@@ -292,7 +298,7 @@ class Samples:
                 made = self._chain((*product[k:], *product[:k]))
                 if isinstance(made, Column):
                     return made
-        self.fail("the trace of a matrix that differs from sample to sample has no matrix form")
+        self.fail("has no matrix form for this matrix, which differs from sample to sample")
 
     def map_products(self, x: Sampled, change: Callable[[Factor], Factor]) -> Matrix:
         """Each product with its first factor changed (a sign, a scale)."""
