@@ -6,29 +6,39 @@ cannot fit is not offered.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from functools import cached_property, lru_cache
 
 from backproof.calculus.model import Model
 from backproof.errors import BackproofError
 from backproof.language import syntax as ast
-from backproof.operators.dims import Shape
-from backproof.working.chains import apply, number, size_of
+from backproof.operators.dims import ONE, Shape
+from backproof.working.mending.chains import apply, number, size_of
 
 LARGEST_PIECE = 14  # nodes of a piece of another line
 MOST_PIECES = 60
-ACTIVATIONS = ("sigmoid", "tanh", "relu", "softplus", "leaky_relu", "exp")
+OTHER_SHAPE = 0.3  # what a name of another shape costs more
 
 
 class Pieces:
     """The pieces of one sheet."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, claims: Sequence[ast.Claim]) -> None:
         self.model = model
+        self.claims = claims
         self.text = model.sheet.source.slice(model.sheet.region)
         self._shapes: dict[int, Shape | None] = {}
-        self.claims_used: tuple[ast.Claim, ...] = ()
+
+    @cached_property
+    def writes_half(self) -> bool:
+        """Whether the sheet writes 0.5 rather than a division by 2."""
+        return "0.5" in self.text
+
+    def is_column(self, expr: ast.Expr) -> bool:
+        """Whether an expression is a column or a number, so that an axis makes no difference."""
+        shape = self.shape_of(expr)
+        return shape is not None and len(shape) == 2 and shape[1] == ONE
 
     # --- names -------------------------------------------------------------------------------
 
@@ -51,21 +61,23 @@ class Pieces:
     def _dimensions(self) -> frozenset[str]:
         return frozenset(self.model.sheet.dimensions)
 
+    any_shape = False  # whether names of another shape are offered too
+
     def names_like(self, name: str) -> list[tuple[float, str]]:
-        """Other names of the same shape, the likeliest first."""
+        """Other names of the same shape (or its transpose), the likeliest first."""
         found = self._names_like.get(name)
         if found is None:
             found = self._names_like[name] = self._find_names(name)
-        return found
+        return [(cost, n) for cost, n, fits in found if fits or self.any_shape]
 
     @cached_property
-    def _names_like(self) -> dict[str, list[tuple[float, str]]]:
+    def _names_like(self) -> dict[str, list[tuple[float, str, bool]]]:
         return {}
 
-    def _find_names(self, name: str) -> list[tuple[float, str]]:
+    def _find_names(self, name: str) -> list[tuple[float, str, bool]]:
         model = self.model
         if name in self._dimensions:
-            return [(1.25, n) for n in model.sheet.dimensions if n != name]
+            return [(1.25, n, True) for n in model.sheet.dimensions if n != name]
         if name not in model.leaves:
             return []
         shape = model.shape(name)
@@ -76,10 +88,10 @@ class Pieces:
             if other == name:
                 continue
             there = model.shape(other)
-            if there != shape and there != turned:
-                continue
-            cost = 1.15 + 0.3 * (1 - _alike(name, other)) - (0.08 if other in near else 0.0)
-            found.append((cost + (0.3 if there != shape else 0.0), other))
+            cost = 1.1 + 0.3 * (1 - _alike(name, other)) - (0.08 if other in near else 0.0)
+            if there != shape:
+                cost += OTHER_SHAPE
+            found.append((cost, other, there in (shape, turned)))
         return sorted(found, key=lambda f: f[0])
 
     @cached_property
@@ -152,55 +164,93 @@ class Pieces:
 
     # --- factors and terms ---------------------------------------------------------------------
 
-    def factors(self, deep: int) -> list[tuple[float, ast.Expr]]:
-        """Factors that a product may lack (elementwise), cheapest first."""
-        return self._factors if deep < 2 else self._factors[: self._cheap]
+    def factors(self, depth: int) -> list[tuple[float, ast.Expr, Shape | None]]:
+        """Factors that a product may lack, with their shapes."""
+        return self._factors if depth < 2 else self._likely
 
     @cached_property
-    def _cheap(self) -> int:
-        return sum(1 for cost, _ in self._factors if cost < 1.7)
+    def _likely(self) -> list[tuple[float, ast.Expr, Shape | None]]:
+        return [f for f in self._factors if f[0] < 1.6]
 
     @cached_property
-    def _factors(self) -> list[tuple[float, ast.Expr]]:
+    def _factors(self) -> list[tuple[float, ast.Expr, Shape | None]]:
         found: list[tuple[float, ast.Expr]] = []
-        for name, bodies in self._derivatives.items():
+        for bodies in self._derivatives.values():
             for body in bodies:
                 found.append((1.3, body))
                 if isinstance(body, ast.Apply) and body.op == "mul":
-                    found.append((1.35, body.args[1]))
-        for name in self.model.leaves:
-            found.append((1.5, ast.Name(name)))
+                    found.append((1.36, body.args[1]))
+        found += [(1.35, body) for body in self._inner_derivatives]
+        found += [(1.45, ast.Name(name)) for name in self.model.leaves]
+        found += [(1.6, apply("step", ast.Name(name))) for name in self._rectified]
         for dimension in self.model.sheet.dimensions:
-            found.append((1.5, apply("eye", ast.Name(dimension))))
-        for cost, body in self._others:
-            found.append((1.75 + cost, body))
-        return found
+            me = ast.Name(dimension)
+            found += [(1.45, apply("eye", me)), (1.6, apply("ones", me))]
+        found += [(1.6 + cost, body) for cost, body in self._others]
+        return [(cost, body, self.shape_of(body)) for cost, body in found]
 
-    def matrix_factors(self, deep: int) -> list[tuple[float, ast.Expr]]:
+    @cached_property
+    def _rectified(self) -> list[str]:
+        """Names that go through a relu somewhere."""
+        found = []
+        for equation in self.model.sheet.equations.values():
+            for node in ast.walk(equation.expr):
+                if isinstance(node, ast.Apply) and node.op in ("relu", "max"):
+                    found += [a.id for a in node.args if isinstance(a, ast.Name)]
+        return list(dict.fromkeys(found))
+
+    @cached_property
+    def _inner_derivatives(self) -> list[ast.Expr]:
+        """Derivatives of the elementary functions that the sheet uses."""
+        found: dict[ast.Expr, None] = {}
+        for root in self._roots:
+            for node in ast.walk(root):
+                if not isinstance(node, ast.Apply) or len(node.args) != 1:
+                    continue
+                arg = node.args[0]
+                if node.op == "sin":
+                    found[apply("cos", arg)] = None
+                elif node.op == "cos":
+                    found[apply("sin", arg)] = None
+                elif node.op in ("exp", "inv"):
+                    found[node] = None
+                elif node.op == "abs":
+                    found[apply("sign", arg)] = None
+                elif node.op == "relu":
+                    found[apply("step", arg)] = None
+                elif node.op == "tanh":
+                    square = apply("pow", node, number(2))
+                    found[apply("sub", number(1), square)] = None
+        return [f for f in found if self.shape_of(f) is not None][:12]
+
+    def matrix_factors(self, depth: int) -> list[tuple[float, ast.Expr]]:
         """Factors that a matrix product may lack."""
-        return self._matrices if deep < 2 else []
+        return self._matrices if depth < 2 else []
 
     @cached_property
     def _matrices(self) -> list[tuple[float, ast.Expr]]:
         found: list[tuple[float, ast.Expr]] = []
         for bodies in self._derivatives.values():
-            found += [(1.4, apply("diag", b)) for b in bodies]
+            found += [(1.34, apply("diag", b)) for b in bodies]
+        if "jac(" in self.text:
+            for name, uses in self.model.sheet.uses.items():
+                found += [(1.28, apply("jac", ast.Name(name), ast.Name(u))) for u in uses]
         for name, leaf in self.model.leaves.items():
             if not leaf.is_number:
                 me = ast.Name(name)
-                found += [(1.5, me), (1.55, apply("transpose", me))]
+                found += [(1.45, me), (1.5, apply("transpose", me))]
         for cost, body in self._others:
             if isinstance(body, ast.Apply) and body.op in ("diag", "inv", "transpose", "jac"):
-                found.append((1.8 + cost, body))
+                found.append((1.65 + cost, body))
         return found
 
-    def terms(self, deep: int) -> list[tuple[float, bool, ast.Expr]]:
+    def terms(self, depth: int) -> list[tuple[float, bool, ast.Expr]]:
         """Terms that a sum may lack: (cost, with a minus, the term)."""
-        return self._terms if deep < 1 else self._terms[: self._few_terms]
+        return self._terms if depth < 1 else self._few_terms
 
     @cached_property
-    def _few_terms(self) -> int:
-        return sum(1 for cost, _, _ in self._terms if cost < 1.65)
+    def _few_terms(self) -> list[tuple[float, bool, ast.Expr]]:
+        return [t for t in self._terms if t[0] < 1.62]
 
     @cached_property
     def _terms(self) -> list[tuple[float, bool, ast.Expr]]:
@@ -208,45 +258,56 @@ class Pieces:
         one = number(1)
         found += [(1.4, True, one), (1.45, False, one)]
         for name in self.model.leaves:
-            found += [(1.55, False, ast.Name(name)), (1.57, True, ast.Name(name))]
+            found += [(1.5, False, ast.Name(name)), (1.52, True, ast.Name(name))]
         for cost, body in self._others:
-            found += [(1.7 + cost, False, body), (1.72 + cost, True, body)]
+            found += [(1.6 + cost, False, body), (1.62 + cost, True, body)]
         return sorted(found, key=lambda f: f[0])
 
-    def replacements(self, expr: ast.Expr, deep: int) -> Iterator[tuple[float, ast.Expr]]:
+    def names_beside(self, name: str) -> list[tuple[float, str]]:
+        """Names that could stand in a sum with a name."""
+        model = self.model
+        if name not in model.leaves:
+            return []
+        shape = model.shape(name)
+        return [
+            (1.55, n)
+            for n in model.leaves
+            if n != name and (model.shape(n) == shape or model.leaves[n].is_number)
+        ]
+
+    def replacements(self, expr: ast.Expr) -> Iterator[tuple[float, ast.Expr]]:
         """Pieces of the same shape to stand in an expression's place."""
         if isinstance(expr, ast.Number):
             return
-        wanted = self.shape(expr)
-        compound = not isinstance(expr, ast.Name)
-        if compound:
+        wanted = self.shape_of(expr)
+        if not isinstance(expr, ast.Name):
             for name in self.model.leaves:
                 if wanted is None or self.model.shape(name) == wanted:
                     yield 1.6, ast.Name(name)
         for cost, body in self._others:
-            if wanted is None or self.shape(body) == wanted:
-                yield 1.8 + cost, body
+            if wanted is None or self.shape_of(body) == wanted:
+                yield 1.75 + cost, body
+
+    @cached_property
+    def _roots(self) -> list[ast.Expr]:
+        """The sides of all claims and equations."""
+        roots = [side for c in self.claims if not c.loops for side in c.sides]
+        return roots + [e.expr for e in self.model.sheet.equations.values()]
 
     @cached_property
     def _others(self) -> list[tuple[float, ast.Expr]]:
         """Compound expressions that occur in the sheet: (extra cost by size, expression)."""
-        sheet = self.model.sheet
         seen: dict[ast.Expr, float] = {}
-        roots: list[ast.Expr] = []
-        for claim in sheet.claims:
-            if not claim.loops:
-                roots += claim.sides
-        roots += [e.expr for e in sheet.equations.values()]
-        for root in roots:
+        for root in self._roots:
             for node in ast.walk(root):
                 if isinstance(node, ast.Apply | ast.Subscript) and node not in seen:
                     size = size_of(node)
-                    if size <= LARGEST_PIECE and self.shape(node) is not None:
+                    if size <= LARGEST_PIECE and self.shape_of(node) is not None:
                         seen[node] = 0.02 * size
         found = sorted(((cost, node) for node, cost in seen.items()), key=lambda f: f[0])
         return found[:MOST_PIECES]
 
-    def shape(self, expr: ast.Expr) -> Shape | None:
+    def shape_of(self, expr: ast.Expr) -> Shape | None:
         """The shape of an expression of the sheet, or None where it does not fit together."""
         known = self._shapes.get(id(expr), False)
         if known is not False:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from backproof.errors import Span
 from backproof.language import syntax as ast
-from backproof.working.spelling import Spelling
+from backproof.working.mending.spelling import Spelling
 
 ADDITIVE = ("add", "sub")
 MULTIPLICATIVE = ("mul", "div", "matmul")
@@ -128,3 +128,29 @@ def transposed(expr: ast.Expr) -> ast.Expr:
 def size_of(expr: ast.Expr) -> int:
     """How many nodes an expression has."""
     return sum(1 for _ in ast.walk(expr))
+
+
+def led(parts: Sequence[Factor]) -> list[Factor]:
+    """The factors with the first one leading (a division keeps its 1 above the line)."""
+    first, *rest = parts
+    if first.op == "div":
+        return [first, *rest]
+    return [replace(first, op="mul", sign=ast.NOWHERE), *rest]
+
+
+def is_transpose(expr: ast.Expr) -> bool:
+    return isinstance(expr, ast.Apply) and expr.op == "transpose"
+
+
+def spliced(parts: Sequence[Factor], k: int, body: ast.Expr, spelling: Spelling) -> list[Factor]:
+    """The factors with one replaced; a product put in for a plain factor needs no brackets."""
+    part = parts[k]
+    new = [replace(part, body=body)]
+    fresh = not body.span.end and isinstance(body, ast.Apply) and body.op == "mul"
+    if fresh and part.op == "mul" and not spelling.bracketed(body):
+        inner = factors(body, spelling)
+        if all(f.op == "mul" for f in inner) and not (
+            k + 1 < len(parts) and parts[k + 1].op == "matmul"
+        ):
+            new = [replace(part, body=inner[0].body), *inner[1:]]
+    return [*parts[:k], *new, *parts[k + 1 :]]

@@ -1,0 +1,334 @@
+"""The bounded search for the edit that makes one refuted claim hold.
+
+Candidates are tried in the order of their cost. Most fall by their shape, the rest by their value
+at one point; what is left is written out in the reader's spelling, read again and judged like any
+other claim. What the sheet itself says elsewhere about the same thing is a candidate too, at a
+cost that grows with its distance from what was claimed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from backproof.calculus.compare import Sides, aligned
+from backproof.calculus.evaluate import defined
+from backproof.calculus.points import Point, draw_points
+from backproof.errors import BackproofError, Source
+from backproof.language import syntax as ast
+from backproof.language.statements import read_statements
+from backproof.operators.dims import ONE
+from backproof.operators.node import Node
+from backproof.working.claims import AGREES, PROVED, Judge, Verdict
+from backproof.working.mending.edits import ON_THE_LEFT, SIZE, TOLD, Edit
+from backproof.working.mending.factors import Families
+from backproof.working.mending.pieces import Pieces
+from backproof.working.mending.spelling import SIGNS, Spelling
+from backproof.working.mending.trial import CachedElaborator, SharedEvaluator
+from backproof.working.mending.words import token_distance, tokens
+
+Array = Any
+MOST_CANDIDATES = 4_000
+MOST_SECONDS = 0.5
+OWN_WORDS = 0.3  # an edit that arrives at what the sheet says elsewhere is that much likelier
+LEFT_SIDE = 0.5  # what an edit of the left side costs more
+TOLD_BASE, TOLD_TOKEN, TOLD_SHARE = 0.72, 0.08, 0.45
+POINTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Mending:
+    """A mended claim: how unlikely the edit is, the claim in full, and what was wrong."""
+
+    score: float
+    text: str
+    what: str
+
+
+class Workbench:
+    """What the searches of one sheet share."""
+
+    def __init__(
+        self, judge: Judge, claims: Sequence[ast.Claim], verdicts: Sequence[Verdict]
+    ) -> None:
+        self.judge = judge
+        self.model = judge.model
+        self.claims = claims
+        self.verdicts = verdicts
+        self.pieces = Pieces(judge.model, claims)
+
+    @cached_property
+    def points(self) -> list[Point]:
+        return draw_points(self.model, POINTS, seed=11)
+
+    @cached_property
+    def runs(self) -> list[SharedEvaluator]:
+        definitions = self.model.definitions
+        return [SharedEvaluator(p.sizes, p.floats, definitions) for p in self.points]
+
+    def truths(self, expr: ast.Expr, loops: tuple[ast.Loop, ...]) -> Iterator[ast.Expr]:
+        """What the sheet says elsewhere, truly, to be equal to an expression."""
+        for claim, verdict in zip(self.claims, self.verdicts, strict=True):
+            if verdict.verdict not in (PROVED, AGREES) or claim.loops != loops:
+                continue
+            if any(r != "eq" for r in claim.relations) or claim.tolerance is not None:
+                continue
+            if expr in claim.sides:
+                yield from (s for s in claim.sides if s != expr and not is_value(s))
+        if isinstance(expr, ast.Name) and expr.id in self.model.sheet.equations:
+            yield self.model.sheet.equations[expr.id].expr
+
+    def holds(self, claim: ast.Claim | None) -> bool:
+        """Whether a mended claim is true for all values."""
+        if claim is None:
+            return False
+        return self.judge.claim(claim, proofs=False).verdict in (PROVED, AGREES)
+
+
+def is_value(expr: ast.Expr) -> bool:
+    """A literal of decimals, such as `[0.25, -0.75]`, is the result of one computation."""
+    return isinstance(expr, ast.Array | ast.TupleExpr) or (
+        isinstance(expr, ast.Number) and expr.decimals is not None
+    )
+
+
+def read_claim(text: str) -> ast.Claim | None:
+    """A claim from its text, or None where it cannot be read."""
+    try:
+        (claim,) = read_statements(Source("", f"claim {text}"))
+    except (BackproofError, ValueError):
+        return None
+    return claim if isinstance(claim, ast.Claim) else None
+
+
+class Search:
+    """The search for one claim."""
+
+    def __init__(self, bench: Workbench, claim: ast.Claim, verdict: Verdict) -> None:
+        self.bench = bench
+        self.model = bench.model
+        self.claim = claim
+        self.broken = max(0, len(verdict.links) - 1)
+        self.spelling = Spelling(self.model.sheet.source, claim.text)
+        for other in (claim, *bench.claims):
+            for side in other.sides:
+                self.spelling.learn(side)
+        for equation in self.model.sheet.equations.values():
+            self.spelling.learn(equation.expr)
+        self.elaborator = CachedElaborator(self.model)
+        self.mask: Node | None = None
+        _, ranges, _ = self.elaborator.enter(claim.loops)
+        self.elaborator.opened()
+        for condition in (*ranges, *map(self.elaborator.node, claim.conditions)):
+            self.mask = condition if self.mask is None else self.mask * condition
+        self.until = time.perf_counter() + MOST_SECONDS
+
+    def best(self) -> Mending | None:
+        """The likeliest edit that makes the claim hold."""
+        relation = self.claim.relations[self.broken]
+        if relation == "ne":
+            return None
+        if relation != "eq":
+            return self._bound(relation)
+        left, right = self.claim.sides[self.broken], self.claim.sides[self.broken + 1]
+        if is_value(right) or is_value(left):
+            return None
+        found = self._side(self.broken + 1, self.broken, None)
+        if self.broken == 0 and not _is_asked(left):
+            found = self._side(0, 1, found)
+        return found or self._number()
+
+    # --- edits of one side ---------------------------------------------------------------------
+
+    def _side(self, target: int, against: int, best: Mending | None) -> Mending | None:
+        """The best edit of the side *target* that makes it equal to the side *against*."""
+        sides = self.claim.sides
+        extra = LEFT_SIDE if target < against else 0.0
+        old, other = sides[target], sides[against]
+        try:
+            reference = self.elaborator.node(other)
+        except BackproofError:
+            return best
+        wanted = self._values(reference)
+        if not wanted:
+            return best
+        truths = list(dict.fromkeys(self.bench.truths(other, self.claim.loops)))
+        own = set(truths)
+        circular = set(ast.walk(other)) if not isinstance(other, ast.Number) else set()
+        circular = {other} if other in circular else set()
+        seen: set[int] = set()
+        for edit in self._candidates(old, reference, truths, target < against):
+            cost = edit.cost + extra
+            if best is not None and cost - OWN_WORDS >= best.score:
+                break
+            if time.perf_counter() > self.until:
+                break
+            side = edit.side()
+            told = side in own
+            score = cost - OWN_WORDS if told else cost
+            if best is not None and score >= best.score:
+                continue
+            node = self._fits(side, reference)
+            if node is None or (node.id in seen and not told):
+                continue
+            seen.add(node.id)
+            if not self._equal(node, reference, wanted):
+                continue
+            if not told and circular & set(ast.walk(side)):
+                continue
+            text = self._text(target, side)
+            claim = read_claim(text)
+            if claim is not None and claim.sides[target] == side and self.bench.holds(claim):
+                best = Mending(score, text, edit.what)
+        return best
+
+    def _candidates(
+        self, old: ast.Expr, reference: Node, truths: Sequence[ast.Expr], on_the_left: bool
+    ) -> list[Edit]:
+        """All edits of a side, the likeliest first."""
+        graph = self.model.graph
+        try:
+            shape = graph.resolve_shape(self.elaborator.node(old).shape)
+        except (BackproofError, ValueError):
+            shape = None
+        wanted = graph.resolve_shape(reference.shape)
+        turned = (
+            shape is not None and len(shape) == 2 and shape != wanted
+            and (shape[1], shape[0]) == wanted and ONE in shape
+        )  # fmt: skip
+        self.bench.pieces.any_shape = shape is None
+        found = list(self._told(old, truths))
+        found += Families(self.spelling, self.bench.pieces, turned=turned).of(old)
+        if on_the_left:
+            found = [e for e in found if e.what in ON_THE_LEFT]
+        found.sort(key=lambda e: e.cost)
+        return found[:MOST_CANDIDATES]
+
+    def _told(self, old: ast.Expr, truths: Sequence[ast.Expr]) -> Iterator[Edit]:
+        before = self.spelling.spell(old)
+        for truth in truths:
+            after = self.spelling.spell(truth)
+            distance = token_distance(before, after)
+            share = distance / max(len(tokens(before)), len(tokens(after)))
+            cost = TOLD_BASE + TOLD_TOKEN * distance + TOLD_SHARE * share
+            yield Edit(OWN_WORDS + cost, _same, truth, TOLD)
+
+    def _fits(self, side: ast.Expr, reference: Node) -> Node | None:
+        try:
+            node = self.elaborator.node(side)
+        except (BackproofError, RecursionError, ValueError):
+            return None
+        graph = self.model.graph
+        if graph.resolve_shape(node.shape) != graph.resolve_shape(reference.shape):
+            return None
+        return node
+
+    def _values(self, reference: Node) -> list[tuple[SharedEvaluator, Array]]:
+        """The points at which the reference is defined, with its value there."""
+        found = []
+        for run in self.bench.runs:
+            value = run.value(reference)
+            if defined(value):
+                found.append((run, value))
+        return found
+
+    def _equal(
+        self, node: Node, reference: Node, wanted: Sequence[tuple[SharedEvaluator, Array]]
+    ) -> bool:
+        looped = bool(node.loops or reference.loops or self.mask is not None)
+        for run, value in wanted:
+            have = run.value(node)
+            if looped:
+                have, value, mask = aligned(run, Sides(node, reference, "eq", self.mask))
+                if mask is not None:
+                    have, value = np.where(mask != 0, have, 0), np.where(mask != 0, value, 0)
+            elif have.shape != value.shape:
+                return False
+            near = 1e-7 * max(1e-3, float(np.abs(value).max()))
+            if not np.abs(have - value).max() <= near:
+                return False
+        return True
+
+    # --- the mended claim ----------------------------------------------------------------------
+
+    def _text(self, target: int, side: ast.Expr) -> str:
+        """The claim with one side replaced, the rest letter by letter."""
+        text, old = self.model.sheet.source.text, self.claim.sides[target]
+        start, end = old.span.start, old.span.end
+        if self.spelling.bracketed(old):
+            start, end = text.rindex("(", 0, start), text.index(")", end) + 1
+        whole = self.claim.text_span
+        mended = text[whole.start : start] + self.spelling.side(side) + text[end : whole.end]
+        return " ".join(mended.split())
+
+    # --- bounds and numbers --------------------------------------------------------------------
+
+    def _bound(self, relation: str) -> Mending | None:
+        """A bound as the sheet states it elsewhere, turned round, or with a size missing."""
+        if len(self.claim.relations) > 1 or self.claim.loops:
+            return None
+        left, right = self.claim.sides
+        one, other = self.spelling.side(left), self.spelling.side(right)
+        sign = SIGNS[relation]
+        against = SIGNS[{"le": "ge", "ge": "le", "lt": "gt", "gt": "lt"}[relation]]
+        stated = [" ".join(c.text.split()) for c in self.bench.claims if self._same_bound(c)]
+        tries = []
+        if relation in ("lt", "gt"):
+            tries.append(f"{one} {sign}= {other}")
+        turned = [f"{one} {against} {other}", f"{other} {sign} {one}"]
+        tries += sorted(turned, key=lambda t: t not in stated)
+        near = sorted(stated, key=lambda t: token_distance(t, self.claim.text))
+        tries = [t for t in near if token_distance(t, self.claim.text) <= 3] + tries + near
+        for text in dict.fromkeys(tries):
+            if self.bench.holds(read_claim(text)):
+                return Mending(1.0, text, "the bound")
+        for k, side in ((1, right), (0, left)):
+            for edit in sorted(
+                Families(self.spelling, self.bench.pieces).of(side), key=lambda e: e.cost
+            ):
+                if edit.what in (SIZE,) and time.perf_counter() < self.until:
+                    text = self._text(k, edit.side())
+                    if self.bench.holds(read_claim(text)):
+                        return Mending(edit.cost, text, edit.what)
+        return None
+
+    def _same_bound(self, claim: ast.Claim) -> bool:
+        """Whether another claim is a bound between the same things, or on one of them."""
+        if len(claim.relations) != 1 or claim.relations[0] in ("eq", "ne") or claim.loops:
+            return False
+        return claim is not self.claim and bool(set(claim.sides) & set(self.claim.sides))
+
+    def _number(self) -> Mending | None:
+        """A whole number claimed for something that is another one everywhere."""
+        if len(self.claim.relations) > 1:
+            return None
+        left, right = self.claim.sides
+        if not isinstance(right, ast.Number) or right.value.denominator != 1:
+            return None
+        values = [v for _, v in self._values(self.elaborator.node(left))]
+        if not values or any(v.size != 1 for v in values):
+            return None
+        numbers = {round(float(v.reshape(-1)[0]), 9) for v in values}
+        if len(numbers) != 1 or (value := numbers.pop()) != int(value) or value < 0:
+            return None
+        text = self._text(1, ast.Number(Fraction(int(value)), str(int(value))))
+        return Mending(1.0, text, "a number") if self.bench.holds(read_claim(text)) else None
+
+
+def _is_asked(expr: ast.Expr) -> bool:
+    """Whether a left side is a name or a derivative: what the claim is about."""
+    while isinstance(expr, ast.Apply) and expr.op == "neg":
+        expr = expr.args[0]
+    if isinstance(expr, ast.Apply) and expr.op in ("grad", "jac", "hess"):
+        return True
+    return isinstance(expr, ast.Name)
+
+
+def _same(expr: ast.Expr) -> ast.Expr:
+    return expr

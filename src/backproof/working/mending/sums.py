@@ -1,0 +1,207 @@
+"""Edits of a sum: signs, terms too many or missing, brackets moved in and out of a call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from backproof.language import syntax as ast
+from backproof.working.mending.chains import (
+    Factor,
+    Term,
+    apply,
+    factors,
+    led,
+    number,
+    product,
+    terms,
+    total,
+)
+from backproof.working.mending.edits import (
+    BRACKET,
+    COMPLEMENT,
+    DEEPER,
+    OPERATOR,
+    POWER,
+    SIGN,
+    TERM_EXTRA,
+    TERM_MISSING,
+    TURNED,
+    Edit,
+    Put,
+)
+from backproof.working.mending.pieces import Pieces
+from backproof.working.mending.spelling import POSTFIX, Spelling, level
+
+
+def sum_edits(
+    parts: Sequence[Term], put: Put, depth: int, spelling: Spelling, pieces: Pieces, *, call: bool
+) -> Iterator[Edit]:
+    """Edits of the signs and the number of the terms; *call*: the sum is a call's argument."""
+    deep = DEEPER * depth
+
+    def edit(cost: float, new: Sequence[Term], what: str) -> Edit:
+        return Edit(cost + deep, put, total(new, spelling), what)
+
+    if len(parts) == 2 and parts[0].minus != parts[1].minus:
+        first, second = parts
+        turned = [Term(False, second.body), Term(True, first.body, second.sign)]
+        if first.minus:  # -a + b
+            turned = [Term(False, first.body), Term(True, second.body)]
+        yield edit(1.06 if call else 0.93, turned, TURNED)
+    elif len(parts) > 1:
+        flipped = [replace(p, minus=not p.minus, sign=ast.NOWHERE) for p in parts]
+        yield edit(1.12, sorted(flipped, key=lambda p: p.minus), SIGN)
+    if len(parts) > 1:
+        yield Edit(1.15 + deep, put, apply("neg", total(parts, spelling)), SIGN)
+        squared = [replace(p, body=_first_squared(p.body, spelling)) for p in parts]
+        yield edit(1.6, squared, POWER)
+    for k, part in enumerate(parts):
+        flipped_one = replace(part, minus=not part.minus, sign=ast.NOWHERE)
+        cost = 0.92 if k or part.minus or len(parts) > 1 else 1.0
+        yield edit(cost, [*parts[:k], flipped_one, *parts[k + 1 :]], SIGN)
+        rest = [*parts[:k], *parts[k + 1 :]]
+        if rest:
+            if rest[0].minus and len(rest) > 1:
+                rest.sort(key=lambda p: p.minus)
+            yield edit(1.12, rest, TERM_EXTRA)
+            if len(rest) == 1 and rest[0].minus:
+                yield edit(1.2, [replace(rest[0], minus=False)], COMPLEMENT)
+    if len(parts) == 2:
+        yield Edit(1.4 + deep, put, apply("mul", parts[0].body, parts[1].body), OPERATOR)
+    if len(parts) == 1:
+        complement = [Term(False, number(1)), Term(not parts[0].minus, parts[0].body)]
+        yield edit(1.42, complement, COMPLEMENT)
+    for cost, minus, body in pieces.terms(depth):
+        plus = Term(minus, body)
+        front = -0.02 if isinstance(body, ast.Name) else 0.01
+        yield edit(cost, [*parts, plus], TERM_MISSING)
+        if not minus and depth == 0:
+            yield edit(cost + front, [plus, *parts], TERM_MISSING)
+    yield from _regrouped(parts, put, deep, spelling)
+
+
+def _first_squared(body: ast.Expr, spelling: Spelling) -> ast.Expr:
+    parts = factors(body, spelling)
+    first = replace(parts[0], body=apply("pow", parts[0].body, number(2)))
+    return product([first, *parts[1:]])
+
+
+def _turned(parts: Sequence[Term], minus: bool) -> list[Term]:
+    """The terms as they read inside a bracket with this sign in front."""
+    return [
+        replace(p, minus=p.minus != minus, sign=ast.NOWHERE if minus else p.sign) for p in parts
+    ]
+
+
+def _regrouped(
+    parts: Sequence[Term], put: Put, deep: float, spelling: Spelling
+) -> Iterator[Edit]:
+    """A bracket moved: `log(a) - b` for `log(a - b)`, `1 - log(D)` for `log(1 - D)`."""
+    for k, part in enumerate(parts):
+        inner = factors(part.body, spelling)
+        for m, factor in enumerate(inner):
+            call = factor.body
+            if (
+                not isinstance(call, ast.Apply)
+                or level(call) < POSTFIX
+                or call.op in ("transpose", "grad", "jac", "hess")
+                or len(call.args) != 1
+            ):
+                continue
+            yield from _moved_in(parts, k, inner, m, put, deep, spelling)
+            yield from _moved_out(parts, k, inner, m, put, deep, spelling)
+            yield from _divided(parts, k, inner, m, put, deep, spelling)
+
+
+def _moved_in(
+    parts: Sequence[Term], k: int, inner: Sequence[Factor], m: int, put: Put, deep: float,
+    spelling: Spelling,
+) -> Iterator[Edit]:  # fmt: skip
+    """Other terms of the sum move into the call."""
+    part, call = parts[k], inner[m].body
+    assert isinstance(call, ast.Apply)
+    arg = call.args[0]
+
+    def edit(new: Sequence[Term]) -> Edit:
+        return Edit(1.3 + deep, put, total(new, spelling), BRACKET)
+
+    if len(inner) == 1:
+        for low, high in ((0, len(parts)), (0, k + 1), (k, len(parts)), (k, k + 2)):
+            if high - low < 2 or high > len(parts):
+                continue
+            if low < k:  # `1 - log(D)` -> `log(1 - D)`
+                group = [*parts[:k], replace(part, body=arg), *parts[k + 1 : high]]
+                merged = spelling.remade(call, args=(total(group, spelling),))
+                yield edit([Term(False, merged), *parts[high:]])
+            else:
+                group = [Term(False, arg), *_turned(parts[k + 1 : high], part.minus)]
+                merged = spelling.remade(call, args=(total(group, spelling),))
+                yield edit([*parts[:k], replace(part, body=merged), *parts[high:]])
+    elif m == len(inner) - 1 and k < len(parts) - 1:
+        group = [Term(False, arg), *_turned(parts[k + 1 :], part.minus)]
+        merged = spelling.remade(call, args=(total(group, spelling),))
+        body = product([*inner[:m], replace(inner[m], body=merged)])
+        yield edit([*parts[:k], replace(part, body=body)])
+
+
+def _moved_out(
+    parts: Sequence[Term], k: int, inner: Sequence[Factor], m: int, put: Put, deep: float,
+    spelling: Spelling,
+) -> Iterator[Edit]:  # fmt: skip
+    """Terms at the end (or the front) of the call's argument move out of it."""
+    part, call = parts[k], inner[m].body
+    assert isinstance(call, ast.Apply)
+    held = terms(call.args[0], spelling)
+    for cut in range(1, len(held)):
+        shorter = spelling.remade(call, args=(total(held[:cut], spelling),))
+        body = product([*inner[:m], replace(inner[m], body=shorter), *inner[m + 1 :]])
+        moved = _turned(held[cut:], part.minus)
+        new = [*parts[:k], replace(part, body=body), *moved, *parts[k + 1 :]]
+        yield Edit(1.3 + deep, put, total(new, spelling), BRACKET)
+        if len(inner) > 1:  # `c*log(a - b)` -> `c*(log(a) - b)`
+            group = total([Term(False, shorter), *held[cut:]], spelling)
+            body = product([*inner[:m], replace(inner[m], body=group), *inner[m + 1 :]])
+            new = [*parts[:k], replace(part, body=body), *parts[k + 1 :]]
+            yield Edit(1.3 + deep, put, total(new, spelling), BRACKET)
+        elif cut == len(held) - 1:  # `log(1 - D)` -> `1 - log(D)`
+            last = spelling.remade(call, args=(held[-1].body,))
+            front = _turned(held[:cut], part.minus)
+            final = replace(held[-1], body=last, minus=held[-1].minus != part.minus)
+            new = [*parts[:k], *front, final, *parts[k + 1 :]]
+            yield Edit(1.35 + deep, put, total(new, spelling), BRACKET)
+
+
+def _divided(
+    parts: Sequence[Term], k: int, inner: Sequence[Factor], m: int, put: Put, deep: float,
+    spelling: Spelling,
+) -> Iterator[Edit]:  # fmt: skip
+    """`log(a)/b` for `log(a/b)`, and the reverse; the same for products."""
+    call = inner[m].body
+    assert isinstance(call, ast.Apply)
+
+    def edit(new: Sequence[Factor]) -> Edit:
+        changed = replace(parts[k], body=product(new))
+        whole = total([*parts[:k], changed, *parts[k + 1 :]], spelling)
+        return Edit(1.35 + deep, put, whole, BRACKET)
+
+    for high in range(m + 2, len(inner) + 1):
+        arg = product([Factor("mul", call.args[0]), *inner[m + 1 : high]])
+        merged = replace(inner[m], body=spelling.remade(call, args=(arg,)))
+        yield edit([*inner[:m], merged, *inner[high:]])
+    for low in range(m if inner[m].op != "div" else 0):
+        middle = replace(inner[m], body=call.args[0])
+        arg = product([replace(inner[low], op="mul"), *inner[low + 1 : m], middle])
+        merged = Factor(inner[low].op, spelling.remade(call, args=(arg,)), inner[low].sign)
+        yield edit([*inner[:low], merged, *inner[m + 1 :]])
+    if len(terms(call.args[0], spelling)) > 1:
+        return
+    held = factors(call.args[0], spelling)
+    for cut in range(1, len(held)):
+        kept = replace(inner[m], body=spelling.remade(call, args=(product(held[:cut]),)))
+        yield edit([*inner[:m], kept, *held[cut:], *inner[m + 1 :]])
+        if held[cut].op != "div":
+            last = spelling.remade(call, args=(product(led(held[cut:])),))
+            first = [replace(held[0], op=inner[m].op, sign=inner[m].sign), *held[1:cut]]
+            tail = Factor(held[cut].op, last, held[cut].sign)
+            yield edit([*inner[:m], *first, tail, *inner[m + 1 :]])

@@ -1,0 +1,64 @@
+"""Trying a candidate: elaborating and evaluating what shares most of its parts with the claim."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backproof.calculus.elaborate import Elaborator
+from backproof.calculus.evaluate import Evaluator
+from backproof.calculus.model import Model
+from backproof.language import syntax as ast
+from backproof.operators.node import Node
+
+Array = Any
+
+
+class CachedElaborator(Elaborator):
+    """Elaborates edited expressions; parts that the reader wrote are worked out once."""
+
+    def __init__(self, model: Model) -> None:
+        plain = model.elaborator()
+        super().__init__(
+            plain.graph, plain.source, plain.leaves, plain.dimensions, plain.deriver,
+            plain.denominator,
+        )  # fmt: skip
+        self._known: dict[int, tuple[ast.Expr, Node]] = {}
+        self._open = 0
+
+    def opened(self) -> None:
+        """Loops opened so far belong to the whole claim."""
+        self._open = len(self.loops)
+
+    def node(self, expr: ast.Expr) -> Node:
+        if not expr.span.end or len(self.loops) != self._open:
+            return super().node(expr)
+        known = self._known.get(id(expr))
+        if known is None:
+            known = self._known[id(expr)] = expr, super().node(expr)
+        return known[1]
+
+    def _chain(self, expr: ast.Apply) -> Node:
+        left, right = self.node(expr.args[0]), self.node(expr.args[1])
+        return self._at(expr.op_span, lambda: self.graph.make(expr.op, left, right))
+
+
+class SharedEvaluator(Evaluator):
+    """Evaluates nodes that share most of their parts with nodes evaluated before."""
+
+    def value(self, node: Node) -> Array:
+        done = self._done
+        stack = [node]
+        while stack:
+            top = stack[-1]
+            if top.id in done:
+                stack.pop()
+                continue
+            missing = [a for a in top.args if a.id not in done]
+            if missing:
+                stack.extend(missing)
+                continue
+            if top.op.name == "name":
+                self.named(top.params[0])
+            self._run(top)
+            stack.pop()
+        return done[node.id]
