@@ -8,6 +8,7 @@ precision and only shown rounded. Values are decimals of fifty digits, so that 0
 from __future__ import annotations
 
 import decimal
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
@@ -154,8 +155,13 @@ class SheetValues:
         """The value of a name as text; what the sheet gives is shown as it was given."""
         array = self.named(name)
         if name in self.model.declared or name in self._literal:
-            return show_array(array, decimals_needed(array, max(6, self.rounding.decimals)))
+            return show_array(array, self.as_given)
         return self.show(array)
+
+    def as_given(self, x: Any) -> str:
+        """A number that the sheet gives, with as many decimals as it has (within reason)."""
+        most = max(6, self.rounding.decimals)
+        return show_number(x, decimals_needed(np.array([x], dtype=object), most))
 
     # --- inside ------------------------------------------------------------------------------
 
@@ -261,20 +267,29 @@ def show_number(x: Any, decimals: int) -> str:
     return f"{value:f}"
 
 
-def show_array(array: Array, decimals: int) -> str:
+Writer = Callable[[Any], str]
+
+
+def writer(decimals: int | Writer) -> Writer:
+    """What writes one number: with so many decimals, or in a way of its own."""
+    return decimals if callable(decimals) else lambda x: show_number(x, decimals)
+
+
+def show_array(array: Array, decimals: int | Writer) -> str:
     """A value as a sheet would write it: a number, `[1, 2]` a column, `[[1, 2], [3, 4]]` rows."""
+    write = writer(decimals)
     a = np.asarray(array, dtype=object)
     if a.size == 1 and a.ndim <= 2:
-        return show_number(a.reshape(-1)[0], decimals)
+        return write(a.reshape(-1)[0])
     if a.ndim == 2 and a.shape[1] == 1:
-        return _bracketed(a[:, 0], decimals)
-    return _bracketed(a, decimals)
+        return _bracketed(a[:, 0], write)
+    return _bracketed(a, write)
 
 
-def _bracketed(a: Array, decimals: int) -> str:
+def _bracketed(a: Array, write: Writer) -> str:
     if a.ndim == 0:
-        return show_number(a[()], decimals)
-    return f"[{', '.join(_bracketed(np.asarray(x, dtype=object), decimals) for x in a)}]"
+        return write(a[()])
+    return f"[{', '.join(_bracketed(np.asarray(x, dtype=object), write) for x in a)}]"
 
 
 def nested(array: Array, decimals: int) -> Any:

@@ -124,7 +124,7 @@ def _slope(
     direction = np.empty(base.shape, dtype=object)
     for index in np.ndindex(*base.shape):
         direction[index] = Decimal(rng.randint(-1000, 1000)) / 1000
-    held = _held(model, run, root)
+    held = held_fixed(model, run, root)
     sides = []
     for sign in (1, -1):
         values = {**point.exact, wrt: base + sign * STEP * direction}
@@ -135,7 +135,7 @@ def _slope(
     return (run, direction, slope) if defined(slope) else None
 
 
-def _held(model: Model, run: Evaluator, root: Node) -> dict[int, Array]:
+def held_fixed(model: Model, run: Evaluator, root: Node) -> dict[int, Array]:
     """The values of everything that derivatives hold fixed (`stop`)."""
     found: dict[int, Array] = {}
     pending, seen = [root], set[str]()
