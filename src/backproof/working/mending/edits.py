@@ -15,6 +15,7 @@ from backproof.language import syntax as ast
 Put = Callable[[ast.Expr], ast.Expr]
 
 DEEPER = 0.02  # what an edit costs more for each bracket that it stands in
+STRETCHED = 0.25  # what a factor or a term costs more that has another shape than its place
 WHOLE = 0.12  # what an edit of the whole side costs more than one at its place
 
 

@@ -68,6 +68,7 @@ class Families:
         self.spelling = spelling
         self.pieces = pieces
         self.turned = turned
+        self._calls = 0  # how many calls stand around what is looked at
 
     def of(self, side: ast.Expr) -> Iterator[Edit]:
         """Every edit of a side."""
@@ -80,9 +81,10 @@ class Families:
         spelling = self.spelling
         parts = terms(expr, spelling)
         whole = self._placed(expr, put)
-        yield from sum_edits(parts, whole, depth, spelling, self.pieces, call=call)
+        inside = self._calls > 0
+        yield from sum_edits(parts, whole, depth, spelling, self.pieces, inside=inside)
         if len(parts) > 1 and (call or depth == 0):
-            yield from self._sum_as_factor(total(parts, spelling), whole, depth)
+            yield from self._sum_as_factor(total(parts, spelling), put, depth)
         for k, part in enumerate(parts):
 
             def put_body(new: ast.Expr, k: int = k, part: Term = part) -> ast.Expr:
@@ -95,7 +97,7 @@ class Families:
     def _sum_as_factor(self, expr: ast.Expr, put: Put, depth: int) -> Iterator[Edit]:
         """A whole sum multiplied, divided, transposed, or put in a function."""
         deep = DEEPER * depth
-        cost = 0.93 if self.turned and depth == 0 else 1.03
+        cost = 0.95 if self.turned and depth == 0 else 1.03
         yield Edit(cost + deep, put, apply("transpose", expr), TRANSPOSE)
         for extra, new, what in self._around(expr, depth):
             yield Edit(extra + deep, put, new, what)
@@ -122,7 +124,7 @@ class Families:
             outer = WHOLE if alone and depth == 0 else 0.04
             for cost, new, what in self._around(product(parts), depth):
                 yield Edit(cost + outer + DEEPER * depth, put, new, what)
-        for k, part in enumerate(parts):
+        for k, part in reversed(list(enumerate(parts))):
 
             def put_body(new: ast.Expr, k: int = k) -> ast.Expr:
                 return put(product(spliced(parts, k, new, spelling)))
@@ -224,7 +226,7 @@ class Families:
             axis = getattr(base.options[0][1], "text", "")
             other = (("axis", number("1" if axis == "0" else "0")),)
             turned = self.spelling.remade(base, options=other)
-            yield Edit(1.05 + DEEPER * depth, put, turned, AXIS)
+            yield Edit(0.97 + DEEPER * depth, put, turned, AXIS)
         yield from self._factor(base, put_base, depth, alone=False)
 
     def _power(
@@ -266,7 +268,7 @@ class Families:
                 for j in range(i + 1, len(args)):
                     order = list(args)
                     order[i], order[j] = order[j], order[i]
-                    yield Edit(1.05 + deep, put, remade(args=tuple(order)), ORDER)
+                    yield Edit(0.98 + deep, put, remade(args=tuple(order)), ORDER)
         if op in AXES:
             yield from self._axes(expr, put, deep)
         if op in ("grad", "jac", "hess"):
@@ -274,7 +276,9 @@ class Families:
             return
         for k, arg in enumerate(args):
             if not isinstance(arg, ast.Text):
+                self._calls += 1
                 yield from self._argument(expr, k, put, depth)
+                self._calls -= 1
 
     def _argument(self, expr: ast.Apply, k: int, put: Put, depth: int) -> Iterator[Edit]:
         spelling, args = self.spelling, expr.args

@@ -11,12 +11,10 @@ from dataclasses import replace
 
 from backproof.language import syntax as ast
 from backproof.operators.dims import SCALAR, Shape
-from backproof.working.mending.chains import Factor, factors, product
-from backproof.working.mending.edits import DEEPER, FACTOR_MISSING, Edit, Put
+from backproof.working.mending.chains import MULTIPLICATIVE, Factor, factors, product
+from backproof.working.mending.edits import DEEPER, FACTOR_MISSING, STRETCHED, Edit, Put
 from backproof.working.mending.pieces import Pieces
-from backproof.working.mending.spelling import SUM, Spelling, level
-
-STRETCHED = 0.25  # what a factor costs more that does not have the shape of what it multiplies
+from backproof.working.mending.spelling import BRACKETED, SUM, Spelling, level
 
 
 def insertions(
@@ -53,8 +51,17 @@ def _scalar(
     yield Edit(cost, put, product([replace(front[0], op="mul"), *front[1:]]), FACTOR_MISSING)
     here = [replace(inner[0], op="mul"), *inner[1:]]
     yield Edit(cost + 0.03, put, product([*parts, *here]), FACTOR_MISSING)
-    divisor = Factor("div", product(inner) if len(inner) > 1 else inner[0].body)
-    yield Edit(cost + 0.04, put, product([*parts, divisor]), FACTOR_MISSING)
+    divisor = product(inner)
+    yield Edit(cost + 0.045, put, product([*parts, Factor("div", divisor)]), FACTOR_MISSING)
+    last = parts[-1]
+    if last.op == "div":  # `x / N` -> `x / (N * t)`
+        below = product([Factor("mul", last.body), *here])
+        new = [*parts[:-1], replace(last, body=below)]
+        yield Edit(cost + 0.04, put, product(new), FACTOR_MISSING)
+    if len(inner) > 1 and first + 1 < len(parts):  # an activation's derivative after the error
+        new = [*parts[: first + 1], *here, *parts[first + 1 :]]
+        if parts[first + 1].op != "matmul":
+            yield Edit(cost - 0.01, put, product(new), FACTOR_MISSING)
     for k in range(first + 1, len(parts)):
         if parts[k].op != "matmul":
             new = [*parts[:k], *here, *parts[k:]]
@@ -85,6 +92,9 @@ def _places(
         extra = 0.0 if k == tail else 0.05
         yield extra, _bracketed(parts, 0, k), pieces.shape_of(product(parts[:k]))
     for k in range(first, n):
+        held = parts[k].body
+        if isinstance(held, ast.Apply) and held.op in MULTIPLICATIVE:
+            continue  # looked at on its own
         yield 0.02, _bracketed(parts, k, k + 1), pieces.shape_of(parts[k].body)
         yield 0.04, _bracketed(parts, k, k + 1, before=True), pieces.shape_of(parts[k].body)
     yield 0.02, _bracketed(parts, first, tail, before=True), pieces.shape_of(product(parts[:tail]))
@@ -105,14 +115,17 @@ class _New:
             here = [replace(inner[0], op="mul"), *inner[1:]]
             return [*parts[:low], *here, *parts[low:]]
         group = [replace(parts[low], op="mul"), *parts[low + 1 : high]]
-        held = product(group) if len(group) > 1 else group[0].body
+        held = product(group)
+        if any(f.op == "matmul" for f in group):
+            held = replace(held, span=BRACKETED)
         if self.before:
             tight = [replace(inner[0], op="mul"), *inner[1:], Factor("mul", held)]
         else:
             tight = [Factor("mul", held), replace(inner[0], op="mul"), *inner[1:]]
         if low == 0 and (high == len(parts) or parts[high].op != "matmul"):
             return [*tight, *parts[high:]]
-        return [*parts[:low], replace(parts[low], body=product(tight)), *parts[high:]]
+        body = replace(product(tight), span=BRACKETED)
+        return [*parts[:low], replace(parts[low], body=body), *parts[high:]]
 
 
 def _at(parts: Sequence[Factor], k: int) -> _New:

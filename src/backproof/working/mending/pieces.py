@@ -15,6 +15,7 @@ from backproof.errors import BackproofError
 from backproof.language import syntax as ast
 from backproof.operators.dims import ONE, Shape
 from backproof.working.mending.chains import apply, number, size_of
+from backproof.working.mending.edits import EXPRESSION, Edit
 
 LARGEST_PIECE = 14  # nodes of a piece of another line
 MOST_PIECES = 60
@@ -61,6 +62,7 @@ class Pieces:
     def _dimensions(self) -> frozenset[str]:
         return frozenset(self.model.sheet.dimensions)
 
+    near: frozenset[ast.Expr] = frozenset()  # parts of the other side of the claim at hand
     any_shape = False  # whether names of another shape are offered too
 
     def names_like(self, name: str) -> list[tuple[float, str]]:
@@ -141,6 +143,13 @@ class Pieces:
         """The derivative of the activation that defines a name, in its own terms."""
         for body in self._derivatives.get(name, ()):
             yield 1.25, body
+
+    def is_sigmoid(self, name: str) -> bool:
+        """Whether a name is defined as the sigmoid of something."""
+        equation = self.model.sheet.equations.get(name)
+        return isinstance(getattr(equation, "expr", None), ast.Apply) and (
+            equation.expr.op == "sigmoid"  # type: ignore[union-attr]
+        )
 
     @cached_property
     def _derivatives(self) -> dict[str, list[ast.Expr]]:
@@ -245,7 +254,7 @@ class Pieces:
         return found
 
     def terms(self, depth: int) -> list[tuple[float, bool, ast.Expr]]:
-        """Terms that a sum may lack: (cost, with a minus, the term)."""
+        """Terms that a sum may lack: (cost, with a minus, the term); their shapes may differ."""
         return self._terms if depth < 1 else self._few_terms
 
     @cached_property
@@ -286,7 +295,16 @@ class Pieces:
                     yield 1.6, ast.Name(name)
         for cost, body in self._others:
             if wanted is None or self.shape_of(body) == wanted:
-                yield 1.75 + cost, body
+                yield (1.4 if body in self.near else 1.75) + cost, body
+
+    def of_shape(self, wanted: Shape) -> Iterator[Edit]:
+        """Pieces of the sheet that have a shape, in place of a whole side that has another."""
+        for name in self.model.leaves:
+            if self.model.shape(name) == wanted:
+                yield Edit(1.6, _same, ast.Name(name), EXPRESSION)
+        for cost, body in self._others:
+            if self.shape_of(body) == wanted:
+                yield Edit(1.62 + cost, _same, body, EXPRESSION)
 
     @cached_property
     def _roots(self) -> list[ast.Expr]:
@@ -320,6 +338,10 @@ class Pieces:
         if expr.span.end:
             self._shapes[id(expr)] = shape
         return shape
+
+
+def _same(expr: ast.Expr) -> ast.Expr:
+    return expr
 
 
 @lru_cache(maxsize=4096)

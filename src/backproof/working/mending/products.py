@@ -21,6 +21,7 @@ from backproof.working.mending.chains import (
 from backproof.working.mending.edits import (
     DEEPER,
     FACTOR_EXTRA,
+    FACTOR_MISSING,
     FUNCTION,
     NUMBER,
     OPERATOR,
@@ -77,6 +78,7 @@ class ProductEdits:
             yield from self._orders()
             yield from self._transposes()
             yield from self._functions()
+        yield from self._halves()
         yield from self.numbers()
         yield from self.sizes()
         yield from insertions(
@@ -87,7 +89,7 @@ class ProductEdits:
 
     def _whole(self) -> Iterator[Edit]:
         outer = WHOLE if self.alone and self.depth == 0 else 0.1
-        cost = 0.93 if self.turned and self.alone and self.depth == 0 else 1.05 + outer
+        cost = 0.955 if self.turned and self.alone and self.depth == 0 else 1.05 + outer
         whole = apply("transpose", product(self.parts))
         yield Edit(cost + self.deep, self.put, whole, TRANSPOSE)
         first = self.parts[0].body
@@ -148,6 +150,11 @@ class ProductEdits:
                 end = k + 1
                 while end < n and parts[end].op == "matmul":
                     end += 1
+                before = parts[k - 1].body
+                if op == "mul" and is_transpose(before) and parts[k - 1].op != "matmul":
+                    inner = replace(parts[k - 1], body=before.args[0])  # type: ignore[union-attr]
+                    new = [*parts[: k - 1], inner, Factor(op, part.body), *parts[k + 1 :]]
+                    yield self._edit(1.12, new, OPERATOR)  # `u.T @ v` -> `u * v`
                 if op == "mul" and end > k + 1:  # `a @ B @ c` -> `a * (B @ c)`
                     tail = product(led(parts[k:end]))
                     yield self._edit(
@@ -165,6 +172,20 @@ class ProductEdits:
             for op in ADDITIVE:
                 cost = 1.45 if op == wanted else 1.55
                 yield Edit(cost + self.deep, self.put, apply(op, one, other), OPERATOR)
+
+    def _halves(self) -> Iterator[Edit]:
+        """`a` or `1 - a` alone where `a*(1 - a)` is meant."""
+        parts = self.parts
+        for k, part in enumerate(parts):
+            match part.body:
+                case ast.Apply(op="sub", args=(ast.Number(text="1"), ast.Name() as name)):
+                    here = [replace(part, body=name), Factor("mul", part.body)]
+                case ast.Name(id=a) if self.pieces.is_sigmoid(a):
+                    here = [part, Factor("mul", apply("sub", number(1), part.body))]
+                case _:
+                    continue
+            if part.op == "mul" and not (k + 1 < len(parts) and parts[k + 1].op == "matmul"):
+                yield self._edit(1.17, [*parts[:k], *here, *parts[k + 1 :]], FACTOR_MISSING)
 
     # --- numbers and sizes ---------------------------------------------------------------------
 

@@ -38,6 +38,7 @@ MOST_CANDIDATES = 4_000
 MOST_SECONDS = 0.5
 OWN_WORDS = 0.3  # an edit that arrives at what the sheet says elsewhere is that much likelier
 LEFT_SIDE = 0.5  # what an edit of the left side costs more
+IDLE = 0.5
 TOLD_BASE, TOLD_TOKEN, TOLD_SHARE = 0.72, 0.08, 0.45
 POINTS = 3
 
@@ -160,10 +161,9 @@ class Search:
             return best
         truths = list(dict.fromkeys(self.bench.truths(other, self.claim.loops)))
         own = set(truths)
-        circular = set(ast.walk(other)) if not isinstance(other, ast.Number) else set()
-        circular = {other} if other in circular else set()
+        may_circle = isinstance(other, ast.Number) or other in set(ast.walk(old))
         seen: set[int] = set()
-        for edit in self._candidates(old, reference, truths, target < against):
+        for edit in self._candidates(old, other, reference, truths, target < against):
             cost = edit.cost + extra
             if best is not None and cost - OWN_WORDS >= best.score:
                 break
@@ -180,7 +180,9 @@ class Search:
             seen.add(node.id)
             if not self._equal(node, reference, wanted):
                 continue
-            if not told and circular & set(ast.walk(side)):
+            if told:
+                side = next(t for t in truths if t == side)  # as the sheet spells it
+            elif not may_circle and other in set(ast.walk(side)):
                 continue
             text = self._text(target, side)
             claim = read_claim(text)
@@ -189,7 +191,12 @@ class Search:
         return best
 
     def _candidates(
-        self, old: ast.Expr, reference: Node, truths: Sequence[ast.Expr], on_the_left: bool
+        self,
+        old: ast.Expr,
+        other: ast.Expr,
+        reference: Node,
+        truths: Sequence[ast.Expr],
+        on_the_left: bool,
     ) -> list[Edit]:
         """All edits of a side, the likeliest first."""
         graph = self.model.graph
@@ -202,21 +209,31 @@ class Search:
             shape is not None and len(shape) == 2 and shape != wanted
             and (shape[1], shape[0]) == wanted and ONE in shape
         )  # fmt: skip
-        self.bench.pieces.any_shape = shape is None
-        found = list(self._told(old, truths))
+        self.bench.pieces.any_shape = shape != wanted
+        self.bench.pieces.near = frozenset(
+            n for s in self.claim.sides if s is not old for n in ast.walk(s)
+        )
+        found = list(self._told(old, other, truths))
+        if shape != wanted:
+            found += self.bench.pieces.of_shape(wanted)
         found += Families(self.spelling, self.bench.pieces, turned=turned).of(old)
         if on_the_left:
             found = [e for e in found if e.what in ON_THE_LEFT]
         found.sort(key=lambda e: e.cost)
         return found[:MOST_CANDIDATES]
 
-    def _told(self, old: ast.Expr, truths: Sequence[ast.Expr]) -> Iterator[Edit]:
+    def _told(
+        self, old: ast.Expr, other: ast.Expr, truths: Sequence[ast.Expr]
+    ) -> Iterator[Edit]:
+        """What the sheet says elsewhere; less likely where it only says `P @ P == P`."""
         before = self.spelling.spell(old)
         for truth in truths:
             after = self.spelling.spell(truth)
             distance = token_distance(before, after)
             share = distance / max(len(tokens(before)), len(tokens(after)))
             cost = TOLD_BASE + TOLD_TOKEN * distance + TOLD_SHARE * share
+            if other in set(ast.walk(truth)) or truth in set(ast.walk(other)):
+                cost += IDLE
             yield Edit(OWN_WORDS + cost, _same, truth, TOLD)
 
     def _fits(self, side: ast.Expr, reference: Node) -> Node | None:

@@ -24,6 +24,7 @@ from backproof.working.mending.edits import (
     OPERATOR,
     POWER,
     SIGN,
+    STRETCHED,
     TERM_EXTRA,
     TERM_MISSING,
     TURNED,
@@ -35,9 +36,9 @@ from backproof.working.mending.spelling import POSTFIX, Spelling, level
 
 
 def sum_edits(
-    parts: Sequence[Term], put: Put, depth: int, spelling: Spelling, pieces: Pieces, *, call: bool
+    parts: Sequence[Term], put: Put, depth: int, spelling: Spelling, pieces: Pieces, *, inside: bool
 ) -> Iterator[Edit]:
-    """Edits of the signs and the number of the terms; *call*: the sum is a call's argument."""
+    """Edits of the signs and the number of the terms; *inside*: within a call."""
     deep = DEEPER * depth
 
     def edit(cost: float, new: Sequence[Term], what: str) -> Edit:
@@ -48,7 +49,7 @@ def sum_edits(
         turned = [Term(False, second.body), Term(True, first.body, second.sign)]
         if first.minus:  # -a + b
             turned = [Term(False, first.body), Term(True, second.body)]
-        yield edit(1.06 if call else 0.93, turned, TURNED)
+        yield edit(1.06 if inside else 0.93, turned, TURNED)
     elif len(parts) > 1:
         flipped = [replace(p, minus=not p.minus, sign=ast.NOWHERE) for p in parts]
         yield edit(1.12, sorted(flipped, key=lambda p: p.minus), SIGN)
@@ -58,7 +59,7 @@ def sum_edits(
         yield edit(1.6, squared, POWER)
     for k, part in enumerate(parts):
         flipped_one = replace(part, minus=not part.minus, sign=ast.NOWHERE)
-        cost = 0.92 if k or part.minus or len(parts) > 1 else 1.0
+        cost = 0.92 if k or part.minus else 1.0
         yield edit(cost, [*parts[:k], flipped_one, *parts[k + 1 :]], SIGN)
         rest = [*parts[:k], *parts[k + 1 :]]
         if rest:
@@ -72,8 +73,11 @@ def sum_edits(
     if len(parts) == 1:
         complement = [Term(False, number(1)), Term(not parts[0].minus, parts[0].body)]
         yield edit(1.42, complement, COMPLEMENT)
+    shape = pieces.shape_of(total(parts, spelling)) if depth == 0 else None
     for cost, minus, body in pieces.terms(depth):
         plus = Term(minus, body)
+        if shape is not None and not isinstance(body, ast.Number):
+            cost += 0.0 if pieces.shape_of(body) == shape else STRETCHED
         front = -0.02 if isinstance(body, ast.Name) else 0.01
         yield edit(cost, [*parts, plus], TERM_MISSING)
         if not minus and depth == 0:
