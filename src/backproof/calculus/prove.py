@@ -13,11 +13,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from backproof.calculus.compare import Sides
-from backproof.calculus import decide
-from backproof.calculus.index.budget import Budget, OutOfBudget, within
-from backproof.calculus.index.terms import Expr
+from backproof.calculus.bounds import never_negative
+from backproof.calculus.index.budget import Budget, OutOfBudget, remaining, within
+from backproof.calculus.index.match import Rule
+from backproof.calculus.index.powers import Undefined
+from backproof.calculus.index.reduce import assumption, is_zero, settle
+from backproof.calculus.index.terms import Expr, size
 from backproof.calculus.model import Model
 from backproof.calculus.translate import Translator, facts_of
+from backproof.language.syntax import Apply
+from backproof.operators.dims import Dim
 from backproof.operators.node import Node, quantities
 
 MOST_STEPS = 10
@@ -39,22 +44,77 @@ def prove(model: Model, sides: Sides, *, seconds: float = 2.0) -> Proof | None:
     try:
         with within(budget):
             found = _search(model, sides)
-    except (OutOfBudget, RecursionError):
+    except (OutOfBudget, Undefined, RecursionError):
         return None
     if found is None:
         return None
-    facts = _needed(model, sides, found, min(seconds, 1.0))
-    unfolded = f" after unfolding {', '.join(found)}" if found else ""
-    return Proof(f"both sides have the same normal form{unfolded}", facts)
+    names, cheap = found
+    facts = _needed(model, sides, names, cheap, min(seconds, 0.3))
+    unfolded = f" after unfolding {', '.join(names)}" if names else ""
+    if sides.relation == "eq":
+        return Proof(f"both sides have the same normal form{unfolded}", facts)
+    return Proof(f"the difference of the sides is a sum of terms of one sign{unfolded}", facts)
 
 
-def _search(model: Model, sides: Sides, without: Iterable[str] = ()) -> tuple[str, ...] | None:
-    """The names whose definitions had to be unfolded, or None when no proof was found."""
-    for unfolded, last in _unfoldings(model, sides.nodes):
-        gap = difference(model, sides, unfolded, without)
-        if decide.is_zero(gap, generators=last):
-            return tuple(unfolded)
+def _search(model: Model, sides: Sides) -> tuple[tuple[str, ...], bool] | None:
+    """(the names whose definitions had to be unfolded, whether cheap rewriting was enough).
+
+    Cheap rewriting is tried at every stage of unfolding first; everything else only afterwards.
+    """
+    stages = []
+    for unfolded, _ in _unfoldings(model, sides.nodes):
+        if _holds(model, sides, unfolded, cheap=True):
+            return tuple(unfolded), True
+        stages.append(unfolded)
+    if sides.relation == "eq":
+        for unfolded in reversed(stages):
+            if _holds(model, sides, unfolded, cheap=False):
+                return tuple(unfolded), False
     return None
+
+
+def _holds(
+    model: Model,
+    sides: Sides,
+    unfolded: Iterable[str],
+    *,
+    cheap: bool,
+    without: Iterable[str] = (),
+) -> bool:
+    """Whether the difference is zero (or of one sign) with these names unfolded."""
+    gap = difference(model, sides, unfolded, without)
+    if sides.relation != "eq":
+        turned = gap if sides.relation in ("ge", "gt") else -gap
+        return never_negative(turned, strictly=sides.relation in ("gt", "lt"))
+    if gap.is_zero:
+        return True
+    rules = _assumptions(model, unfolded, without)
+    if cheap:
+        return settle(gap, rules).is_zero
+    sizes = {f"x{k}": size(d) for k, d in enumerate(_axes(model, sides))}
+    return is_zero(gap, rules, Budget(remaining()), sizes)
+
+
+def _axes(model: Model, sides: Sides) -> tuple[Dim, ...]:
+    shapes = [model.graph.resolve_shape(n.shape) for n in (sides.left, sides.right)]
+    return max(shapes, key=len)
+
+
+def _assumptions(
+    model: Model, unfolded: Iterable[str], without: Iterable[str]
+) -> tuple[Rule, ...]:
+    """The sheet's assumed equations, as rewriting rules."""
+    rules = []
+    for assume in model.sheet.assumes:
+        condition = assume.condition
+        if isinstance(condition, Apply) and condition.op == "eq":
+            left, right = (model.node(a) for a in condition.args)
+            translator = Translator(model, unfolded, without)
+            labels = [f"x{k}" for k in range(len(left.shape))]
+            rule = assumption(translator.entry(left, labels), translator.entry(right, labels))
+            if rule is not None:
+                rules.append(rule)
+    return tuple(rules)
 
 
 def _unfoldings(model: Model, nodes: Iterable[Node]) -> Iterator[tuple[list[str], bool]]:
@@ -87,7 +147,7 @@ def difference(
 
 
 def _needed(
-    model: Model, sides: Sides, unfolded: tuple[str, ...], seconds: float
+    model: Model, sides: Sides, unfolded: tuple[str, ...], cheap: bool, seconds: float
 ) -> tuple[str, ...]:
     """The declared facts without which the same proof does not go through."""
     used = {n for node in sides.nodes for n in model.depends_on(node)}
@@ -95,15 +155,13 @@ def _needed(
     needed = []
     deadline = time.perf_counter() + seconds
     for name in candidates:
-        if time.perf_counter() > deadline:
-            break
         try:
-            with within(Budget(deadline - time.perf_counter())):
-                gap = difference(model, sides, unfolded, (name,))
-                if decide.is_zero(gap, generators=True):
+            with within(Budget(max(0.01, deadline - time.perf_counter()))):
+                if _holds(model, sides, unfolded, cheap=cheap, without=(name,)):
                     continue
-        except (OutOfBudget, RecursionError):
-            pass
+        except (OutOfBudget, Undefined, RecursionError):
+            if time.perf_counter() > deadline:
+                break
         needed.append(f"{name} is {_in_words(model, name)}")
     return tuple(needed)
 

@@ -13,20 +13,11 @@ from typing import Any, NamedTuple
 
 from backproof.calculus.index import algebra
 from backproof.calculus.index import functions as fn
-from backproof.calculus.index.budget import OutOfBudget
+from backproof.calculus.index import matrices
 from backproof.calculus.index.terms import LITERAL, Expr, Ix, Size, const, lit, shift, size, var
 from backproof.calculus.model import Fact, Model
 from backproof.operators.dims import ONE, Dim
 from backproof.operators.node import Loop, Node
-
-
-def matrices() -> Any:
-    """The algebra's matrix atoms."""
-    try:
-        from backproof.calculus.index import matrices as found
-    except ImportError:
-        raise OutOfBudget from None
-    return found
 
 
 class At(NamedTuple):
@@ -55,6 +46,7 @@ class Term:
 
 
 Place = Sequence[At | None]
+ROW, COLUMN = "row", "column"
 
 _FACTS: dict[str, tuple[str, ...]] = {
     "pos": ("positive",),
@@ -71,9 +63,13 @@ def facts_of(fact: Fact) -> tuple[str, ...]:
     """What a declared set promises, in the algebra's words."""
     if fact.kind == "labels":
         values = set(fact.bounds)
-        return ("binary",) if values <= {0, 1} else ("signs",) if values == {-1, 1} else ()
+        if values <= {0, 1}:
+            return ("binary",)
+        return ("signs",) if values == {-1, 1} else ("vanishing",) if 0 in values else ()
     if fact.kind == "interval":
-        return ("positive",) if fact.bounds[0] >= 0 else ()
+        if fact.bounds[0] >= 0:
+            return ("unit",) if fact.bounds[1] <= 1 else ("positive",)
+        return ()
     return _FACTS.get(fact.kind, ())
 
 
@@ -158,7 +154,7 @@ class Translator:
         if promise == "rows sum to one":
             axis = node.params[0]
             return ("prob", "positive"), axis == 0 and node.shape[1] != ONE
-        return ((promise,) if promise else ()), False
+        return ((promise,) if promise else ("vanishing",)), False
 
     def const(self, value: Any) -> Term:
         return Term(const(Fraction(value)))
@@ -227,23 +223,24 @@ class Translator:
     def inverse(self, node: Node, i: At | None, j: At | None) -> Term:
         if i is None or j is None:
             return self.power(self.arg(node, (None, None)), self.const(-1))
-        return Term(matrices().inverse(self._body(node), i.ix, j.ix, i.size))
+        body = self._body(node)
+        return Term(matrices.inv(body, ROW, COLUMN, i.size, i.ix, j.ix))
 
     def det(self, node: Node) -> Term:
         n = size(self._shape(node)[0])
         if n == 1:
             return self.arg(node, (None, None))
-        return Term(matrices().determinant(self._body(node), n))
+        return Term(matrices.det(self._body(node), ROW, COLUMN, n))
 
     def _body(self, node: Node) -> Expr:
-        """A square matrix's entry over the algebra's own two labels."""
+        """A square matrix's entry over the labels ROW and COLUMN."""
         n = size(self._shape(node)[0])
-        return self.arg(node, (At(var("$0"), n), At(var("$1"), n))).expr
+        return self.arg(node, (At(var(ROW), n), At(var(COLUMN), n))).expr
 
     def reduction(self, kind: str, term: Term, indices: Place) -> Term:
         own = [at for at in indices if at is not None]
         return Term(
-            matrices().reduction(kind, term.expr, tuple(a.ix[1] for a in own), tuple(a.size for a in own))
+            matrices.red(kind, term.expr, tuple(a.ix[1] for a in own), tuple(a.size for a in own))
         )
 
     def loop(self, loop: Loop) -> At:
@@ -287,7 +284,7 @@ class Translator:
         own = [a for a in index if a is not None]
         own += [self.loop(v) for v in node.loops]
         name = f"@{node.op.name}{node.id}"
-        facts = frozenset((node.op.promises,) if node.op.promises in ("positive", "binary") else ())
+        facts = frozenset((node.op.promises,) if node.op.promises in ("positive", "binary") else ("vanishing",))
         return Term(
             algebra.entry(name, tuple(a.ix for a in own), tuple(a.size for a in own), facts)
         )

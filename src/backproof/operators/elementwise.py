@@ -320,7 +320,7 @@ OPERATORS: tuple[Operator, ...] = (
            domain="positive", promises="positive", says="derivative of the root: 1/(2 root)"),
     _unary("sin", lambda x, y: x.graph.make("cos", x), says="derivative of sin: cos"),
     _unary("cos", lambda x, y: -x.graph.make("sin", x), says="derivative of cos: -sin"),
-    _unary("sigmoid", lambda x, y: y * (1 - y), promises="positive",
+    _unary("sigmoid", lambda x, y: y * (1 - y), promises="unit",
            says="derivative of sigmoid: a (1 - a)"),
     _unary("tanh", lambda x, y: 1 - y**2, says="derivative of tanh: 1 - a²"),
     _unary("softplus", lambda x, y: x.graph.make("sigmoid", x), promises="positive",

@@ -53,3 +53,9 @@ def tick(terms: int = 0) -> None:
     budget = _active.get()
     if budget is not None:
         budget.check(terms)
+
+
+def remaining() -> float:
+    """Seconds left of the active budget; zero when it has run out."""
+    budget = _active.get()
+    return 2.0 if budget is None else max(0.0, budget.deadline - time.perf_counter())

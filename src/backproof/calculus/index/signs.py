@@ -47,6 +47,8 @@ def atom_sign(head: Head, args: Args, e: Number) -> int:
         return POSITIVE if known and e < 0 else known
     if e & 1:
         return UNKNOWN
+    if kind == "T" and "vanishing" in head.facts and e > 0:
+        return NONNEGATIVE  # such as a relu's value: zero on whole regions
     if e < 0 and kind != "T":
         return POSITIVE
     if kind in _MAY_VANISH or (kind == "F" and head.name in ("floor", "opaque")):
