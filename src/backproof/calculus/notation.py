@@ -81,9 +81,12 @@ def _apply(
     if op in SIGNS and len(args) == 2:
         sign, level = SIGNS[op]
         left = _at_least(level if level != _COMPARISON else _SUM, args[0])
+        if op == "mul" and isinstance(args[0], ast.Apply) and args[0].op == "matmul":
+            left = f"({left})"  # (A @ B)*C: not needed, but easier to read
         return f"{left}{sign}{_at_least(level + 1, args[1])}"
     if op == "neg":
-        return f"-{_at_least(_PRODUCT, args[0])}"
+        inner = _at_least(_PRODUCT, args[0])
+        return f"-({inner})" if inner.startswith("-") else f"-{inner}"
     if op == "pow":
         return f"{_at_least(_POSTFIX, args[0])}**{_at_least(_POSTFIX, args[1])}"
     if op == "transpose":
