@@ -182,8 +182,8 @@ class _Writer:
         """The whole sheet."""
         sheet = self.model.sheet
         where = "rows" if self.work.samples.rows else "columns"
-        title = sheet.title or "A network"
-        lines = [f"# {title}: a batch of {self.work.samples.size} samples, in {where}"]
+        lines = [f"# {sheet.title}"] if sheet.title else []
+        lines.append(f"# For a batch of {self.work.samples.size} samples, in {where}")
         lines += [sheet.source.slice(s.span) for s in (sheet.round, sheet.layout) if s is not None]
         lines += [f"let {n} = {unparse(let.value)}" for n, let in sheet.lets.items()]
         lines += self._declarations()
