@@ -18,7 +18,6 @@ from backproof.calculus.recompute import recompute
 from backproof.calculus.values import (
     SheetValues,
     nested,
-    round_half_away,
     sheet_values,
     show_number,
 )
@@ -26,6 +25,7 @@ from backproof.language import syntax as ast
 from backproof.operators.node import Node, quantities
 from backproof.working.entries import has_terms, places_of, writable
 from backproof.working.expanded import RECOMPUTED, expanded_steps, verified
+from backproof.working.policies import policy_note, policy_notes
 from backproof.working.putin import (
     brief,
     brief_named,
@@ -57,7 +57,7 @@ def forward_working(model: Model) -> Working:
     values = sheet_values(model)
     names = list(model.sheet.order)
     steps = [*_known(values, model.declared), *_equations(values, names)]
-    steps.extend(_policies(values, names))
+    steps.extend(policy_notes(values, names))
     return Working("forward", tuple(steps), _data(values, names))
 
 
@@ -72,9 +72,9 @@ def value_working(model: Model, expr: ast.Expr) -> Working:
     named = isinstance(expr, ast.Name) and expr.id in model.leaves
     if not named:
         steps.extend(_asked(values, expr))
-        steps.extend(_policy_of(values, expr))
+        steps.extend(policy_note(values, expr))
     elif isinstance(expr, ast.Name) and expr.id in model.definitions:
-        steps.extend(_policies(values, [expr.id]))
+        steps.extend(policy_notes(values, [expr.id]))
     return Working(f"value {written(expr)}", tuple(steps), _data(values, names))
 
 
@@ -265,70 +265,3 @@ def _data(values: SheetValues, names: list[str]) -> dict[str, Any]:
     for n in names:
         lacking |= values.missing(model.leaves[n])
     return {"values": computed, "missing": [n for n in model.declared if n in lacking]}
-
-
-# --- the other way of rounding ---------------------------------------------------------------
-
-
-def _policies(values: SheetValues, names: list[str]) -> Iterator[Step]:
-    """Where rounding at each step and carrying full precision differ in the last shown digit."""
-    if not values.rounding.stated:
-        return
-    other = sheet_values(values.model, each=not values.rounding.each)
-    rest: list[str] = []
-    for name in names:
-        if not values.computable(values.model.leaves[name]):
-            continue
-        each, full = _both(values, values.named(name), other.named(name))
-        if not (defined(each) and defined(full)):
-            continue
-        if each.size == 1 and (each != full).any():
-            yield _differs(values, name, each, full)
-        elif (each != full).any():
-            rest.append(_worst(values, name, each, full))
-    if rest:
-        yield Step(
-            label="rounding",
-            text=f"The two also differ in the last digit of {listed(rest)}.",
-            kind="note",
-        )
-
-
-def _policy_of(values: SheetValues, expr: ast.Expr) -> Iterator[Step]:
-    node = values.node(expr)
-    if not values.rounding.stated or not values.computable(node):
-        return
-    other = sheet_values(values.model, each=not values.rounding.each)
-    each, full = _both(values, values.value(node), other.expression(expr))
-    if defined(each) and defined(full) and (each != full).any():
-        if each.size == 1:
-            yield _differs(values, written(expr), each, full)
-        else:
-            text = _worst(values, written(expr), each, full)
-            yield Step(
-                "rounding", f"Rounding at each step makes a difference: {text}.", kind="note"
-            )
-
-
-def _both(values: SheetValues, own: Array, other: Array) -> tuple[Array, Array]:
-    """(rounded at each step, carried at full precision), both as shown."""
-    n = values.rounding.decimals
-    a, b = round_half_away(own, n), round_half_away(other, n)
-    return (a, b) if values.rounding.each else (b, a)
-
-
-def _differs(values: SheetValues, what: str, each: Array, full: Array) -> Step:
-    n = values.rounding.decimals
-    a, b = (show_number(x.reshape(-1)[0], n) for x in (each, full))
-    return Step(
-        label=what,
-        text=f"{what}: rounding at each step gives {a}, carrying full precision {b}.",
-        kind="note",
-    )
-
-
-def _worst(values: SheetValues, name: str, each: Array, full: Array) -> str:
-    n = values.rounding.decimals
-    at = tuple(int(i) for i in np.argwhere(each != full)[0])
-    ends = ", ".join(str(k + 1) for k, size in zip(at, each.shape, strict=True) if size > 1)
-    return f"{name}[{ends}] ({show_number(each[at], n)}, and {show_number(full[at], n)})"

@@ -20,6 +20,7 @@ from backproof.calculus.latex import latex_name, partial
 from backproof.calculus.model import Model
 from backproof.calculus.notation import syntax
 from backproof.calculus.points import on_kink
+from backproof.calculus.simplify import Simplifier
 from backproof.calculus.values import (
     SheetValues,
     decimals_needed,
@@ -32,6 +33,7 @@ from backproof.errors import NameProblem, ShapeProblem, ValueProblem
 from backproof.language import syntax as ast
 from backproof.operators.arithmetic import decimal_context
 from backproof.operators.node import Node
+from backproof.working.policies import difference, other_values
 from backproof.working.putin import brief_array, brief_named, unbracketed, value_of
 from backproof.working.steps import Step, Verified, Working
 from backproof.working.undefined import check_defined, check_lines
@@ -73,14 +75,14 @@ def step_working(
     root = model.leaves[chosen]
     if not names:
         wanted = [n for n in wanted if model.deriver.connected(root, n)]
-    values = sheet_values(model)
+    values, simpler = sheet_values(model), Simplifier(model)
     how = _rate(values, rate)
     steps = [*_heading(model, chosen, others, how, wanted)]
     new: dict[str, Any] = {}
     gradients: dict[str, Any] = {}
     missing: set[str] = set()
     for name in wanted:
-        node = model.deriver.gradient(root, name)
+        node = simpler(model.deriver.gradient(root, name))
         steps.extend(_symbols(model, chosen, name, node, 3 if len(wanted) <= 12 else 1))
         if not model.deriver.connected(root, name):
             steps.append(_unconnected(chosen, name))
@@ -97,9 +99,11 @@ def step_working(
             moved = _moved(values, name, how.value, gradient)
             steps.extend(_numbers(values, name, how, gradient, moved))
             new[name] = value_of(values, moved)
+            steps.extend(_other_way(values, chosen, name, node, how.value, gradient, moved))
         missing |= lacking
     if missing:
         steps.append(_lacking(model, missing))
+    steps.extend(Step("facts", note, kind="note") for note in simpler.notes)
     steps.extend(_policy(values, bool(new)))
     asked = f"step {', '.join(wanted)}" + (f" rate {how.text}" if rate is not None else "")
     data = {"loss": chosen, "gradients": gradients, "new": new}
@@ -229,7 +233,7 @@ def _symbols(model: Model, loss: str, name: str, node: Node, points: int) -> Ite
     seen = verify_gradient(model, model.leaves[loss], name, node, points)
     if seen.failed:
         raise contradiction(f"the gradient of {loss} with respect to {name}")
-    expr = gradient_syntax(model, loss, name, node)
+    expr = syntax(node)
     text = written(expr) if expr is not None else ""
     if expr is None or len(text) > LONGEST:
         return
@@ -242,14 +246,6 @@ def _symbols(model: Model, loss: str, name: str, node: Node, points: int) -> Ite
         because="backpropagation",
         verified=how,
     )
-
-
-def gradient_syntax(model: Model, loss: str, name: str, node: Node) -> ast.Expr | None:
-    """The gradient as an expression in the sheet's names; None where it has no tidy form."""
-    expr = syntax(node)
-    if expr is None or any(isinstance(e, ast.Apply) and e.op == "ones" for e in ast.walk(expr)):
-        return None
-    return expr
 
 
 def _unconnected(loss: str, name: str) -> Step:
@@ -272,7 +268,7 @@ def _gradient(values: SheetValues, loss: str, name: str, node: Node) -> Array:
             check_lines(values, found.lines, model.sheet.place)
             expr = found.rest
         check_defined(values, below, expr, model.sheet.place(expr.span))
-    gradient = values.value(node)
+    gradient = np.broadcast_to(values.value(node), values.named(name).shape)
     if not defined(gradient):
         raise ValueProblem(
             f"the gradient of {loss} with respect to {name} has no value at the given numbers.",
@@ -403,6 +399,25 @@ def _numbers(
         kind="result",
         depth=1,
     )
+
+
+def _other_way(
+    values: SheetValues,
+    loss: str,
+    name: str,
+    node: Node,
+    rate: Decimal,
+    gradient: Array,
+    moved: Array,
+) -> Iterator[Step]:
+    """Where the other way of rounding would show another gradient or another new value."""
+    other = other_values(values)
+    if other is None:
+        return
+    slope = np.broadcast_to(other.value(node), other.named(name).shape)
+    slope = other.rounded(slope) if other.rounding.each else slope
+    yield from difference(values, derivative_name(loss, name), gradient, slope)
+    yield from difference(values, f"new {name}", moved, _moved(other, name, rate, slope))
 
 
 def _lacking(model: Model, lacking: set[str]) -> Step:

@@ -144,9 +144,9 @@ def _part(values: SheetValues, expr: ast.Expr, node: Node) -> ast.Expr | None:
             return part
         if any(n is node for n in postorder([found])):
             best = part
-    if isinstance(best, ast.Comprehension):  # what stands under an index is known by its operator
-        same = [e for e in ast.walk(best) if isinstance(e, ast.Apply) and e.op == node.op.name]
-        return same[0] if len(same) == 1 else best
+    if best is None:  # what stands under an index is known by its operator
+        same = [e for e in ast.walk(expr) if isinstance(e, ast.Apply) and e.op == node.op.name]
+        return same[0] if len(same) == 1 else None
     return best
 
 
@@ -211,7 +211,5 @@ def _hint(values: SheetValues, spot: _Spot) -> str:
         return ""
     own = tuple(0 if n == 1 else k for k, n in zip(spot.at, raw.shape, strict=False))
     if len(own) == raw.ndim and raw[own] != 0 == values.named(str(name))[own]:
-        return (
-            f"{name} became 0 there by rounding to {rounded.decimals} decimals; keep more of them"
-        )
+        return f"{name} became 0 there by rounding to {rounded.decimals} decimals; keep more"
     return ""
