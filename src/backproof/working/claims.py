@@ -290,11 +290,18 @@ class Judge:
         if used - valued or not sized:
             return self._partly_given(base, sides, valued)
         swapped = bool(free_right)
+        if self.values.rounding.each and sides.mask is None and not self._loops_in(sides):
+            # A loss inside the claim is worked out line by line, as in an equation.
+            sides = replace(sides, left=self.values.node(left), right=self.values.node(right))
         result, claimed = self._two_values(sides, swap=swapped)
         stated = left if swapped else right
         return _value_verdict(
             base, sides.relation, result, claimed, stated, tolerance, self, swapped
         )
+
+    @staticmethod
+    def _loops_in(sides: Sides) -> bool:
+        return any(n.loops for n in sides.nodes)
 
     def _two_values(self, sides: Sides, *, swap: bool) -> tuple[Array, Array]:
         with decimal_context(), np.errstate(all="ignore"):
