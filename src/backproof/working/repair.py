@@ -14,7 +14,9 @@ import numpy as np
 from backproof.errors import BackproofError
 from backproof.language import syntax as ast
 from backproof.working.claims import REFUTED, Judge, Verdict
+from backproof.working.mending.entries import wrong_entries
 from backproof.working.mending.search import Search, Workbench
+from backproof.working.mending.shapes import mended_shape
 from backproof.working.mending.words import caret_diff
 
 __all__ = ["caret_diff", "mended", "mended_one"]
@@ -29,12 +31,25 @@ def mended(
 
 
 def mended_one(bench: Workbench, claim: ast.Claim, verdict: Verdict) -> Verdict:
-    """The verdict with a suggestion, if it needs one and one is found."""
-    if verdict.verdict != REFUTED or verdict.suggestion is not None or not claim.relations:
+    """The verdict with a suggestion, if it needs one and one is found.
+
+    Where a fact that nobody declared would make the claim true, or where single entries of a
+    matrix are wrong, that is added to the reason.
+    """
+    if verdict.verdict != REFUTED:
         return verdict
+    if len(claim.relations) < 2 and (shape := mended_shape(bench.model, claim)) is not None:
+        return replace(verdict, suggestion=shape)
+    if not claim.relations:
+        return verdict
+    found, more = None, [wrong_entries(claim, verdict)]
     try:
         with np.errstate(all="ignore"):
-            found = Search(bench, claim, verdict).best()
+            search = Search(bench, claim, verdict)
+            found = search.best()
+            fact = search.fact()
+            more.append(None if fact is None else f"It would be true if {fact}.")
     except (BackproofError, ArithmeticError, ValueError, MemoryError, RecursionError):
-        return verdict
-    return verdict if found is None else replace(verdict, suggestion=found.text)
+        pass  # what does not fit together has its reason already
+    why = " ".join([verdict.why, *(m for m in more if m)])
+    return replace(verdict, why=why, suggestion=found.text if found else verdict.suggestion)

@@ -284,6 +284,11 @@ class Pieces:
             if n != name and (model.shape(n) == shape or model.leaves[n].is_number)
         ]
 
+    def singles(self) -> list[ast.Expr]:
+        """Names and small pieces that may be factors of a term left out."""
+        names: list[ast.Expr] = [ast.Name(n) for n in self.model.leaves]
+        return names + [body for _, body in self._others if not _is_product(body)]
+
     def replacements(self, expr: ast.Expr) -> Iterator[tuple[float, ast.Expr]]:
         """Pieces of the same shape to stand in an expression's place."""
         if isinstance(expr, ast.Number):
@@ -338,6 +343,10 @@ class Pieces:
         if expr.span.end:
             self._shapes[id(expr)] = shape
         return shape
+
+
+def _is_product(expr: ast.Expr) -> bool:
+    return isinstance(expr, ast.Apply) and expr.op in ("mul", "matmul", "transpose", "neg")
 
 
 def _same(expr: ast.Expr) -> ast.Expr:

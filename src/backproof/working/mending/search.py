@@ -23,11 +23,21 @@ from backproof.calculus.points import Point, draw_points
 from backproof.errors import BackproofError, Source
 from backproof.language import syntax as ast
 from backproof.language.statements import read_statements
-from backproof.operators.dims import ONE
+from backproof.operators.dims import ONE, Shape, paper_shape
 from backproof.operators.node import Node
 from backproof.working.claims import AGREES, PROVED, Judge, Verdict
-from backproof.working.mending.edits import ON_THE_LEFT, SIZE, TOLD, Edit
+from backproof.working.mending.chains import Term, apply, number, terms, total
+from backproof.working.mending.edits import (
+    FACTOR_MISSING,
+    ON_THE_LEFT,
+    SIZE,
+    TERM_MISSING,
+    TOLD,
+    Edit,
+)
 from backproof.working.mending.factors import Families
+from backproof.working.mending.facts import missing_fact
+from backproof.working.mending.leftout import left_out
 from backproof.working.mending.pieces import Pieces
 from backproof.working.mending.spelling import SIGNS, Spelling
 from backproof.working.mending.trial import CachedElaborator, SharedEvaluator
@@ -38,7 +48,8 @@ MOST_CANDIDATES = 4_000
 MOST_SECONDS = 0.5
 OWN_WORDS = 0.3  # an edit that arrives at what the sheet says elsewhere is that much likelier
 LEFT_SIDE = 0.5  # what an edit of the left side costs more
-IDLE = 0.5
+IDLE = 0.5  # what a truth costs more that says nothing new
+LEFT_OUT = 1.65  # where nothing likelier is found, a term is looked for in the difference
 TOLD_BASE, TOLD_TOKEN, TOLD_SHARE = 0.72, 0.08, 0.45
 POINTS = 3
 
@@ -93,10 +104,16 @@ class Workbench:
 
 
 def is_value(expr: ast.Expr) -> bool:
-    """A literal of decimals, such as `[0.25, -0.75]`, is the result of one computation."""
-    return isinstance(expr, ast.Array | ast.TupleExpr) or (
-        isinstance(expr, ast.Number) and expr.decimals is not None
-    )
+    """A literal of numbers, such as `[0.25, -0.75]`, is the result of one computation."""
+    match expr:
+        case ast.Number():
+            return expr.decimals is not None
+        case ast.Array(items=items):
+            return all(isinstance(i, ast.Number) or is_value(i) for i in items)
+        case ast.Apply(op="neg", args=(inner,)):
+            return is_value(inner)
+        case _:
+            return isinstance(expr, ast.TupleExpr)
 
 
 def read_claim(text: str) -> ast.Claim | None:
@@ -145,6 +162,18 @@ class Search:
             found = self._side(0, 1, found)
         return found or self._number()
 
+    def fact(self) -> str | None:
+        """The undeclared fact under which the claim would be true."""
+        if self.claim.relations[self.broken] != "eq":
+            return None
+        left, right = (
+            self.elaborator.node(s) for s in self.claim.sides[self.broken : self.broken + 2]
+        )
+        resolve = self.model.graph.resolve_shape
+        if resolve(left.shape) != resolve(right.shape):
+            return None
+        return missing_fact(self.model, Sides(left, right, "eq", self.mask), self.bench.points)
+
     # --- edits of one side ---------------------------------------------------------------------
 
     def _side(self, target: int, against: int, best: Mending | None) -> Mending | None:
@@ -160,28 +189,48 @@ class Search:
         if not wanted:
             return best
         truths = list(dict.fromkeys(self.bench.truths(other, self.claim.loops)))
-        own = set(truths)
+        candidates = self._candidates(old, other, reference, truths, target < against)
+        best = self._first(target, against, candidates, truths, extra, best)
+        if (best is None or best.score > LEFT_OUT) and target > against:
+            more = self._left_out(old, reference, wanted)
+            best = self._first(target, against, more, truths, extra, best)
+        return best
+
+    def _first(
+        self,
+        target: int,
+        against: int,
+        candidates: Sequence[Edit],
+        truths: Sequence[ast.Expr],
+        extra: float,
+        best: Mending | None,
+    ) -> Mending | None:
+        """The first of the candidates, in order, that makes the claim hold."""
+        old, other = self.claim.sides[target], self.claim.sides[against]
+        reference = self.elaborator.node(other)
+        wanted = self._values(reference)
         may_circle = isinstance(other, ast.Number) or other in set(ast.walk(old))
+        own = {t: t for t in truths}
         seen: set[int] = set()
-        for edit in self._candidates(old, other, reference, truths, target < against):
+        for edit in candidates:
             cost = edit.cost + extra
             if best is not None and cost - OWN_WORDS >= best.score:
                 break
             if time.perf_counter() > self.until:
                 break
             side = edit.side()
-            told = side in own
-            score = cost - OWN_WORDS if told else cost
+            told = own.get(side)
+            score = cost if told is None else cost - OWN_WORDS
             if best is not None and score >= best.score:
                 continue
             node = self._fits(side, reference)
-            if node is None or (node.id in seen and not told):
+            if node is None or (node.id in seen and told is None):
                 continue
             seen.add(node.id)
             if not self._equal(node, reference, wanted):
                 continue
-            if told:
-                side = next(t for t in truths if t == side)  # as the sheet spells it
+            if told is not None:
+                side = told  # as the sheet spells it
             elif not may_circle and other in set(ast.walk(side)):
                 continue
             text = self._text(target, side)
@@ -189,6 +238,25 @@ class Search:
             if claim is not None and claim.sides[target] == side and self.bench.holds(claim):
                 best = Mending(score, text, edit.what)
         return best
+
+    def _left_out(
+        self, old: ast.Expr, reference: Node, wanted: Sequence[tuple[SharedEvaluator, Array]]
+    ) -> list[Edit]:
+        """Terms that the difference of the sides is a multiple of."""
+        node = self._fits(old, reference)
+        if node is None or node.loops or reference.loops or self.mask is not None:
+            return []
+        run, value = wanted[0]
+        if value.ndim != 2:
+            return []
+        parts = terms(old, self.spelling)
+        shape = self.model.graph.resolve_shape(reference.shape)
+        gap = value - run.value(node)
+        found = []
+        for cost, minus, body in left_out(gap, shape, self.bench.pieces, self.elaborator, run):
+            side = total([*parts, Term(minus, body)], self.spelling)
+            found.append(Edit(cost, _same, side, TERM_MISSING))
+        return sorted(found, key=lambda e: e.cost)
 
     def _candidates(
         self,
@@ -216,6 +284,7 @@ class Search:
         found = list(self._told(old, other, truths))
         if shape != wanted:
             found += self.bench.pieces.of_shape(wanted)
+            found += _filled(old, wanted)
         found += Families(self.spelling, self.bench.pieces, turned=turned).of(old)
         if on_the_left:
             found = [e for e in found if e.what in ON_THE_LEFT]
@@ -336,6 +405,23 @@ class Search:
             return None
         text = self._text(1, ast.Number(Fraction(int(value)), str(int(value))))
         return Mending(1.0, text, "a number") if self.bench.holds(read_claim(text)) else None
+
+
+def _filled(old: ast.Expr, wanted: Shape) -> Iterator[Edit]:
+    """A number for every entry: `1 / n` for `ones(n) / n`."""
+    dims: list[ast.Expr] = []
+    for d in paper_shape(wanted):
+        size = d.as_int()
+        if size is None and not str(d).isidentifier():
+            return
+        dims.append(ast.Name(str(d)) if size is None else number(size))
+    ones = ast.Apply("ones", tuple(dims))
+    if isinstance(old, ast.Apply) and old.op == "div" and isinstance(old.args[0], ast.Number):
+        if old.args[0].value == 1:
+            yield Edit(1.2, _same, apply("div", ones, old.args[1]), FACTOR_MISSING)
+    elif isinstance(old, ast.Number):
+        yield Edit(1.2, _same, ones if old.value == 1 else apply("mul", old, ones), FACTOR_MISSING)
+    yield Edit(1.4, _same, apply("mul", old, ones), FACTOR_MISSING)
 
 
 def _is_asked(expr: ast.Expr) -> bool:
