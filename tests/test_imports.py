@@ -24,6 +24,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("render",),
     ("engine", "papers"),
     ("interop",),
+    ("sheets",),
     ("__init__",),
     ("web",),
     ("cli",),

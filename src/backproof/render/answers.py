@@ -1,0 +1,151 @@
+"""Answers that print themselves: a working, a verdict, a whole sheet, in every form there is.
+
+Thin wrappers for display around plain data; nothing is computed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from typing import Any
+
+from backproof.errors import NotAvailable
+from backproof.render import json as data_form
+from backproof.render import latex
+from backproof.render.document import sheet_lines
+from backproof.render.lines import Line, plain
+from backproof.render.notebook import html
+from backproof.render.terminal import working_lines
+from backproof.render.verdicts import verdict_lines
+from backproof.working import claims
+from backproof.working.report import SheetReport
+from backproof.working.steps import Step, Working
+
+__all__ = ["Answer", "Verdict", "Worked"]
+
+
+class Shown:
+    """What every answer can do: print itself and export itself."""
+
+    def _lines(self) -> list[Line]:
+        raise NotImplementedError
+
+    def _fragment(self) -> str:
+        raise NotImplementedError
+
+    def _data(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def tex(self, *, standalone: bool = False) -> str:
+        """The answer as a LaTeX fragment, or as an article that compiles as it stands."""
+        return latex.standalone("", self._fragment()) if standalone else self._fragment()
+
+    def json(self) -> str:
+        """The answer as JSON text."""
+        return data_form.dumps(self._data())
+
+    def html(self) -> str:
+        """The answer as a page."""
+        raise NotAvailable("Pages in HTML are not available yet; .tex() and .json() are.")
+
+    def svg(self) -> str:
+        """The answer as a drawing."""
+        raise NotAvailable("Drawings in SVG are not available yet; .tex() and .json() are.")
+
+    def __repr__(self) -> str:
+        return plain(self._lines()).rstrip("\n")
+
+    def _repr_html_(self) -> str:
+        return html(self._lines())
+
+
+class Answer(Shown):
+    """The answer to one ask.
+
+    working   its steps as plain data
+    """
+
+    def __init__(self, working: Working) -> None:
+        self.working = working
+
+    @property
+    def asked(self) -> str:
+        """What was asked, as it would stand behind `ask`."""
+        return self.working.ask
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The lines, in reading order."""
+        return self.working.steps
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """The answer as plain data, where it has a structure of its own."""
+        return self.working.data
+
+    def __iter__(self) -> Iterator[Step]:
+        return iter(self.working.steps)
+
+    def __len__(self) -> int:
+        return len(self.working.steps)
+
+    def _lines(self) -> list[Line]:
+        return working_lines(self.working)
+
+    def _fragment(self) -> str:
+        return latex.working_fragment(self.working)
+
+    def _data(self) -> dict[str, Any]:
+        return data_form.working_data(self.working)
+
+
+class Verdict(claims.Verdict, Shown):
+    """The verdict on one claim: `verdict` is the word, `why` the reason; true if it holds."""
+
+    @classmethod
+    def of(cls, verdict: claims.Verdict) -> Verdict:
+        """A verdict that prints itself."""
+        return cls(**{field.name: getattr(verdict, field.name) for field in fields(verdict)})
+
+    def __bool__(self) -> bool:
+        return self.holds
+
+    __repr__ = Shown.__repr__
+
+    def _lines(self) -> list[Line]:
+        return verdict_lines(self, indent=0)
+
+    def _fragment(self) -> str:
+        return "\n".join(latex.verdict_fragment(self)) + "\n"
+
+    def _data(self) -> dict[str, Any]:
+        return data_form.verdict_data(self)
+
+
+class Worked(Shown):
+    """A whole sheet, answered.
+
+    report   its answers and verdicts as plain data
+    """
+
+    def __init__(self, report: SheetReport) -> None:
+        self.report = report
+
+    @property
+    def answers(self) -> tuple[Answer, ...]:
+        """One answer an ask."""
+        return tuple(Answer(working) for working in self.report.asks)
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """One verdict a claim."""
+        return tuple(Verdict.of(verdict) for verdict in self.report.claims)
+
+    def _lines(self) -> list[Line]:
+        return sheet_lines(self.report)
+
+    def _fragment(self) -> str:
+        return latex.sheet_fragment(self.report)
+
+    def _data(self) -> dict[str, Any]:
+        return data_form.sheet_data(self.report)

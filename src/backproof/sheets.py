@@ -1,0 +1,213 @@
+"""The Python interface: a sheet whose questions are methods.
+
+    >>> import backproof as bp
+    >>> s = bp.Sheet("given x in R[3]\\nlearn w in R[3]\\nL = (w.T @ x)**2")
+    >>> print(s.check("grad(L, w) == 2*(w.T @ x)*x").verdict)
+    proved
+
+Every answer prints itself in a terminal and in a notebook, and exports itself.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backproof.errors import BackproofError, FileProblem, NotAvailable, Source
+from backproof.language.files import read_sheets
+from backproof.language.sheet import Sheet as ParsedSheet
+from backproof.language.sheet import parse_sheet
+from backproof.render.answers import Answer, Verdict, Worked
+
+if TYPE_CHECKING:
+    from backproof.calculus.model import Model
+
+__all__ = ["Sheet", "read"]
+
+
+def read(path: str | os.PathLike[str], name: str | None = None) -> Sheet:
+    """The sheet of a file; of a Markdown paper, the one called *name*.
+
+    Raises a BackproofError that says where, when the file or the sheet cannot be read.
+    """
+    blocks = read_sheets(Path(path)).sheets
+    named = [block for block in blocks if name is None or block.name == name]
+    if len(named) != 1:
+        names = ", ".join(f"'{block.name}'" for block in blocks if block.name)
+        wanted = "no sheet" if not blocks else f"{len(blocks)} sheets"
+        what = f"'{path}' has {wanted}" if name is None else f"'{path}' has no one sheet '{name}'"
+        raise FileProblem(
+            f"{what}; expected one.", hint=f'name it: read("{path}", "…"), one of {names}'
+        )
+    (block,) = named
+    if block.sheet is None:
+        assert block.error is not None
+        raise block.error
+    return Sheet._of(block.sheet)
+
+
+class Sheet:
+    """A network as it is written on paper, with everything that can be asked about it.
+
+    text   the statements of the sheet language
+    name   what errors call it; values from files are looked for beside a sheet with this path
+    """
+
+    def __init__(self, text: str, name: str = "sheet") -> None:
+        self._sheet = parse_sheet(Source(name, text))
+        self._model: Model | None = None
+        self._build()
+
+    @classmethod
+    def _of(cls, parsed: ParsedSheet) -> Sheet:
+        sheet = cls.__new__(cls)
+        sheet._sheet = parsed
+        sheet._model = None
+        sheet._build()
+        return sheet
+
+    def _build(self) -> Model:
+        if self._model is None:
+            from backproof.calculus.model import build_model
+
+            self._model = build_model(self._sheet)
+        return self._model
+
+    # --- what the sheet says -------------------------------------------------------------------
+
+    @property
+    def title(self) -> str:
+        """The first line of the comment at the top."""
+        return self._sheet.title
+
+    @property
+    def text(self) -> str:
+        """The sheet as written."""
+        return self._sheet.source.slice(self._sheet.region)
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The names of the data."""
+        return self._sheet.given
+
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """The names of the parameters."""
+        return self._sheet.learned
+
+    def shape(self, name: str) -> tuple[int | str, ...]:
+        """The shape of one name: `()` a number, `(3,)` a column; sizes are int or text."""
+        from backproof.working.writing import step_shape
+
+        model = self._build()
+        if name not in model.leaves:
+            raise BackproofError(f"The sheet has no '{name}'.")
+        return step_shape(model.shape(name))
+
+    # --- asking --------------------------------------------------------------------------------
+
+    def ask(self, question: str) -> Answer:
+        """The answer to what would stand behind `ask` in a sheet: `ask("gradient L wrt W1")`."""
+        from backproof.working.answer import answer_question
+
+        return Answer(answer_question(self._build(), question))
+
+    def shapes(self, *expressions: str) -> Answer:
+        """The shapes of every name, or of the expressions."""
+        return self.ask(_asked("shapes", expressions))
+
+    def forward(self) -> Answer:
+        """The equations, and their values where values are given."""
+        return self.ask("forward")
+
+    def value(self, expression: str) -> Answer:
+        """The value of an expression, worked out."""
+        return self.ask(f"value {expression}")
+
+    def tree(self, target: str | None = None) -> Answer:
+        """The computational graph from a target (the loss, by default) down to the leaves."""
+        return self.ask(f"tree {target or self.loss}")
+
+    def gradient(self, target: str | None = None, wrt: str | Sequence[str] | None = None) -> Answer:
+        """The gradient of a number (the loss) by a name, or by several (everything learned)."""
+        from backproof.working.answer import gradient_question
+
+        names = [wrt] if isinstance(wrt, str) else wrt
+        return self.ask(gradient_question(self._build(), target, names))
+
+    def step(self, *names: str, rate: float | str | None = None) -> Answer:
+        """One step of gradient descent for the named parameters, or for all."""
+        from backproof.working.answer import step_question
+
+        return self.ask(step_question(self._build(), names, None if rate is None else str(rate)))
+
+    def batch(self, size: str, *, rows: bool = False) -> Answer:
+        """The same network for a batch of samples, as columns or as rows."""
+        return self.ask(f"batch {size}{' rows' if rows else ''}")
+
+    def slow(self, name: str) -> Answer:
+        """When the update of a parameter is small."""
+        return self.ask(f"slow {name}")
+
+    def weights(self, *losses: str) -> Answer:
+        """What the weights of a loss mean."""
+        return self.ask(_asked("weights", losses))
+
+    @property
+    def loss(self) -> str:
+        """The name of the number that training makes smaller."""
+        from backproof.working.answer import require_loss
+
+        return require_loss(self._build())
+
+    # --- claims --------------------------------------------------------------------------------
+
+    def check(self, claim: str) -> Verdict:
+        """The verdict on a claim over this sheet's names: `check("grad(L, z) == a - y")`."""
+        from backproof.working.answer import judge
+
+        return Verdict.of(judge(self._build(), claim))
+
+    def check_all(self) -> list[Verdict]:
+        """The verdicts on the claims that stand in the sheet."""
+        from backproof.working.claims import check_claims
+
+        return [Verdict.of(verdict) for verdict in check_claims(self._build())]
+
+    def work(self) -> Worked:
+        """Everything that the sheet asks and claims; the whole working where it asks nothing."""
+        from backproof.working.report import work_sheet
+
+        return Worked(work_sheet(self._sheet))
+
+    # --- later ---------------------------------------------------------------------------------
+
+    def compile(self, target: str, wrt: Sequence[str] = (), engine: str = "auto") -> Any:
+        """A function of named arrays that gives a value and gradients."""
+        raise NotAvailable("Compiling a sheet is not available yet.")
+
+    def fit(self, data: Mapping[str, Any], **options: Any) -> Any:
+        """Trains the sheet."""
+        raise NotAvailable("Training a sheet is not available yet.")
+
+    # --- showing -------------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        title = f" {self.title!r}" if self.title else ""
+        return (
+            f"<Sheet{title}: given {', '.join(self.given) or 'nothing'}; "
+            f"learned {', '.join(self.learned) or 'nothing'}; "
+            f"{len(self._sheet.equations)} equations, {len(self._sheet.claims)} claims>"
+        )
+
+    def _repr_html_(self) -> str:
+        from backproof.render.lines import line
+        from backproof.render.notebook import html
+
+        return html([line(row) for row in self.text.strip("\n").split("\n")])
+
+
+def _asked(word: str, parts: Sequence[str]) -> str:
+    return f"{word} {', '.join(parts)}" if parts else word
