@@ -10,9 +10,10 @@ import random
 from collections.abc import Callable
 from fractions import Fraction
 
-from backproof.calculus.index import algebra, functions, powers
+from backproof.calculus.index import algebra, functions, matrices, powers
 from backproof.calculus.index.evaluate import Values
-from backproof.calculus.index.terms import ONE, Expr, Size, const, size, var
+from backproof.calculus.index.terms import ONE, Expr, Ix, Size, const, lit, size, var
+from backproof.operators.dims import Dim
 
 Env = dict[str, int]
 Meaning = Callable[[Env], float]
@@ -135,7 +136,20 @@ class Maker:
         rng = self.rng
         if depth == 0:
             return self.leaf(scope)
-        kind = rng.choice(("add", "mul", "mul", "sum", "sum", "power", "func", "sub", "neg"))
+        kinds = ("add", "mul", "mul", "sum", "sum", "power", "func", "sub", "neg")
+        kind = rng.choice((*kinds, "matrix", "over", "literal", "range", "join", "kron"))
+        if kind == "matrix":
+            return self.matrix(depth, scope)
+        if kind == "over":
+            return self.over(depth, scope)
+        if kind == "range":
+            return self.range(depth, scope)
+        if kind == "join":
+            return self.join(depth, scope)
+        if kind == "kron":
+            return self.kron(depth, scope)
+        if kind == "literal":
+            return self.literal(depth, scope)
         if kind in ("add", "sub", "mul"):
             a, fa = self.make(depth - 1, scope)
             b, fb = self.make(depth - 1 if rng.random() < 0.6 else 0, scope)
@@ -176,6 +190,155 @@ class Maker:
             )
         )
         return functions.func(name, a), lambda env: numeric(name, fa(env))
+
+    def literal(self, depth: int, scope: dict[str, Size]) -> Both:
+        """An expression with one index set to a position, or to that of another index."""
+        self.fresh += 1
+        label, axis = f"l{self.fresh}", self.rng.choice((N, M))
+        inner, f = self.make(depth - 1, {**scope, label: axis})
+        same = [x for x, s in scope.items() if s == axis]
+        if same and self.rng.random() < 0.5:
+            other = self.rng.choice(same)
+            made = algebra.rename(inner, {label: var(other)})
+            return made, lambda env: f({**env, label: env[other]})
+        at = self.rng.randint(1, self.vals.size(axis))
+        return algebra.rename(inner, {label: lit(at)}), lambda env: f({**env, label: at})
+
+    def range(self, depth: int, scope: dict[str, Size]) -> Both:
+        """A sum over two neighbouring positions of an axis of three."""
+        self.fresh += 1
+        label, short = f"g{self.fresh}", f"h{self.fresh}"
+        inner, f = self.make(depth - 1, {**scope, label: M})
+        off = self.rng.choice((0, 1))
+        made = algebra.rename(inner, {label: var(short, off)})
+        return (
+            algebra.sum_over(made, short, 2),
+            lambda env: f({**env, label: 1 + off}) + f({**env, label: 2 + off}),
+        )
+
+    def join(self, depth: int, scope: dict[str, Size]) -> Both:
+        """The inner product of two concatenations, one of them possibly the other way round."""
+        self.fresh += 1
+        label, kn, km = f"b{self.fresh}", f"u{self.fresh}", f"v{self.fresh}"
+        both = size(Dim.of("n") + Dim.of("m"))
+        tops, lows, sides = [], [], []
+        for first_is_n in (True, self.rng.random() < 0.7):
+            top, f = self.make(depth - 1, {**scope, kn: N})
+            low, g = self.leaf({**scope, km: M})
+            off_n, off_m = (0, N) if first_is_n else (M, 0)
+            at_n = algebra.delta(var(label), var(kn, off_n), both, N)
+            at_m = algebra.delta(var(label), var(km, off_m), both, M)
+            sides.append(
+                algebra.sum_over(algebra.mul(at_n, top), kn, N)
+                + algebra.sum_over(algebra.mul(at_m, low), km, M)
+            )
+            tops.append((f, 0 if first_is_n else 3))
+            lows.append((g, 2 if first_is_n else 0))
+        made = algebra.sum_over(algebra.mul(*sides), label, both)
+
+        def value(env: Env, which: int, at: int) -> float:
+            (f, start_f), (g, start_g) = tops[which], lows[which]
+            if start_f < at <= start_f + 2:
+                return f({**env, kn: at - start_f})
+            return g({**env, km: at - start_g})
+
+        return made, lambda env: sum(value(env, 0, p) * value(env, 1, p) for p in range(1, 6))
+
+    def kron(self, depth: int, scope: dict[str, Size]) -> Both:
+        """The inner product of two Kronecker products of a row of n and a row of m."""
+        self.fresh += 1
+        label, a, b = f"w{self.fresh}", f"y{self.fresh}", f"z{self.fresh}"
+        both = size(Dim.of("n") * Dim.of("m"))
+        sides: list[Expr] = []
+        values_: list[Meaning] = []
+        for _ in range(2):
+            one, f = self.make(depth - 1, {**scope, a: N})
+            two, g = self.leaf({**scope, b: M})
+            e = algebra.mul(algebra.split(var(label), (var(a), var(b)), (N, M)), one)
+            e = algebra.sum_over(algebra.sum_over(algebra.mul(e, two), a, N), b, M)
+            sides.append(e)
+            values_.append(lambda env, f=f, g=g: f(env) * g(env))  # type: ignore[misc]
+        made = algebra.sum_over(algebra.mul(*sides), label, both)
+
+        def value(env: Env) -> float:
+            places = [{**env, a: p, b: q} for p in (1, 2) for q in (1, 2, 3)]
+            return sum(values_[0](x) * values_[1](x) for x in places)
+
+        return made, value
+
+    def over(self, depth: int, scope: dict[str, Size]) -> Both:
+        """A maximum or a product over an index."""
+        self.fresh += 1
+        label, axis = f"o{self.fresh}", self.rng.choice((N, M))
+        inner, f = self.make(depth - 1, {**scope, label: axis})
+        kind = self.rng.choice(("max", "min", "prod"))
+        places = range(1, self.vals.size(axis) + 1)
+        combine = {"max": max, "min": min, "prod": math.prod}[kind]
+        return (
+            matrices.red(kind, inner, (label,), (axis,)),
+            lambda env: float(combine([f({**env, label: k}) for k in places])),  # type: ignore
+        )
+
+    def matrix(self, depth: int, scope: dict[str, Size]) -> Both:
+        """An entry of an inverse, or a determinant, of a two by two matrix."""
+        rng = self.rng
+        self.fresh += 1
+        row, col = f"r{self.fresh}", f"c{self.fresh}"
+        inner, f = self.make(depth - 1, {**scope, row: N, col: N})
+        if rng.random() < 0.5:
+            a, b = rng.choice(("A", "S", "Q", "D")), rng.choice(("A", "S", "Q"))
+            product_ = self.product(a, b, row, col) if rng.random() < 0.5 else None
+            one, g = product_ or self.leaf_matrix(a, row, col)
+            inner, old = (one, lambda env: 0.0) if rng.random() < 0.4 else (inner + one, f)
+            f = lambda env: old(env) + g(env)  # noqa: E731
+
+        def grid(env: Env) -> list[list[float]]:
+            m = [[f({**env, row: i, col: j}) for j in (1, 2)] for i in (1, 2)]
+            if abs(m[0][0] * m[1][1] - m[0][1] * m[1][0]) < 1e-3:
+                raise Undefined
+            return m
+
+        if rng.random() < 0.4:
+
+            def determinant(env: Env) -> float:
+                m = grid(env)
+                return m[0][0] * m[1][1] - m[0][1] * m[1][0]
+
+            return matrices.det(inner, row, col, N), determinant
+        places: list[tuple[Ix, Callable[[Env], int]]] = [
+            (lit(1), lambda e: 1),
+            (lit(2), lambda e: 2),
+        ]
+        for label, axis in scope.items():
+            if axis == N:
+                places.append((var(label), lambda e, x=label: e[x]))  # type: ignore[misc]
+        (i, at_i), (j, at_j) = rng.choice(places), rng.choice(places)
+
+        def inverse(env: Env) -> float:
+            m = grid(env)
+            d = m[0][0] * m[1][1] - m[0][1] * m[1][0]
+            adjugate = [[m[1][1], -m[0][1]], [-m[1][0], m[0][0]]]
+            return adjugate[at_i(env) - 1][at_j(env) - 1] / d
+
+        return matrices.inv(inner, row, col, N, i, j), inverse
+
+    def leaf_matrix(self, name: str, row: str, col: str) -> Both:
+        entry = self.vals.entries[name]
+        facts = FACTS.get(name, frozenset())
+        if self.rng.random() < 0.3:
+            row, col = col, row
+        made = algebra.entry(name, (var(row), var(col)), SHAPES[name], facts)
+        return made, lambda env: entry(env[row], env[col])
+
+    def product(self, a: str, b: str, row: str, col: str) -> Both:
+        self.fresh += 1
+        k = f"k{self.fresh}"
+        one, f = self.leaf_matrix(a, row, k)
+        two, g = self.leaf_matrix(b, k, col)
+        return (
+            algebra.sum_over(algebra.mul(one, two), k, N),
+            lambda env: sum(f({**env, k: x}) * g({**env, k: x}) for x in (1, 2)),
+        )
 
 
 def numeric(name: str, x: float) -> float:

@@ -8,11 +8,11 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from model import AXES, Maker, Undefined, values
 
 from backproof.calculus.index.budget import Budget, OutOfBudget, within
 from backproof.calculus.index.evaluate import evaluate
 from backproof.calculus.index.powers import Undefined as NoValue
-from model import AXES, Maker, Undefined, values
 
 SEEDS = st.integers(0, 2**32)
 

@@ -22,6 +22,7 @@ from backproof.calculus.index.atoms import (
     delta_head,
     dim_head,
     order_head,
+    resized,
     split_head,
     tensor_head,
 )
@@ -149,8 +150,10 @@ def normal(sizes: tuple[Size, ...], factors: tuple[Factor, ...]) -> Expr:
             if sign == 0:
                 return ZERO
             coefficient *= sign
+        if head.kind in "IL" and sizes:
+            head = _actual(head, args, sizes)
         key = (head, args)
-        powers[key] = powers[key] + e if key in powers else e
+        powers[key] = number(powers[key] + e) if key in powers else e
     special = False
     sine: tuple[Head, Args] | None = None
     expand: list[Factor] = []
@@ -213,6 +216,36 @@ def normal(sizes: tuple[Size, ...], factors: tuple[Factor, ...]) -> Expr:
         if flipped is not None:
             return flipped.scaled(coefficient)
     return Expr({mono: coefficient})
+
+
+def _actual(head: Head, args: Args, sizes: tuple[Size, ...]) -> Head:
+    """A delta or an order with the ranges that its summed indices really have."""
+    a, b = head.sizes
+    if args[0][0] == BOUND:
+        a = sizes[args[0][1]]
+    if args[1][0] == BOUND:
+        b = sizes[args[1][1]]
+    return resized(head, a, b)
+
+
+def with_sizes(expr: Expr, sizes: Mapping[str, Size]) -> Expr:
+    """The same expression, its deltas told over what its free indices run."""
+    if not sizes or not any(f[0].kind in "IL" for m in expr.terms for f in m[1]):
+        return expr
+    out: dict[Mono, Number] = {}
+    for (own, factors), c in expr.terms.items():
+        changed: list[Factor] = []
+        for h, args, e in factors:
+            if h.kind in "IL":
+                a, b = (
+                    sizes.get(x[1], s) if x[0] == FREE else s
+                    for x, s in zip(args, h.sizes, strict=True)
+                )
+                h = resized(h, a, b)
+            changed.append((h, args, e))
+        for mono, c2 in normal(own, tuple(changed)).terms.items():
+            put(out, mono, number(c * c2))
+    return Expr(out)
 
 
 Powers = dict[tuple[Head, Args], Number]
@@ -367,7 +400,7 @@ def _indicators(
 
 def _delta(sizes: tuple[Size, ...], powers: Powers, head: Head, args: Args) -> Expr | None:
     """Eliminates a delta, or puts what it equates in one form everywhere else."""
-    found = relation(args[0], head.sizes[0], args[1], head.sizes[1])
+    found = relation(args[0], head.sizes[0], args[1], head.sizes[1], bool(head.name))
     rest = {key: e for key, e in powers.items() if key != (head, args)}
     if found is True:
         return normal(sizes, _factors(rest))
@@ -377,12 +410,38 @@ def _delta(sizes: tuple[Size, ...], powers: Powers, head: Head, args: Args) -> E
         return None
     for old, new in found:
         if old[0] == BOUND:
-            return replaced(sizes, _factors(rest), old, new, drop=True)
+            extent = head.sizes[1] if old[:2] == args[0][:2] else head.sizes[0]
+            told = _told(rest, old, extent) if new[0] == FREE else rest
+            return replaced(sizes, _factors(told), old, new, drop=True)
     old, new = max(found, key=lambda choice: str(choice[0][1]))
     if not any(a[0] == old[0] and a[1] == old[1] for _, other in rest for a in other):
         return None
-    changed = replaced(sizes, _factors(rest), old, new, drop=False, keep=(head, args, 1))
+    extent = head.sizes[1] if old[:2] == args[0][:2] else head.sizes[0]
+    told = _told(rest, old, extent) if new[0] == FREE else rest
+    changed = replaced(sizes, _factors(told), old, new, drop=False, keep=(head, args, 1))
     return changed
+
+
+def _unsized(head: Head, old: Args, new: Args) -> Head:
+    """A literal that took the place of a shifted index no longer tells how long its axis is."""
+    if head.kind not in "IL" or not any(b[0] == LITERAL for b in new):
+        return head
+    a, b = (
+        0 if y[0] == LITERAL and x[0] != LITERAL and x[2] else s
+        for x, y, s in zip(old, new, head.sizes, strict=True)
+    )
+    return resized(head, a, b)
+
+
+def _told(powers: Powers, old: Ix, extent: Size) -> Powers:
+    """Deltas and orders told over what the index runs that is about to replace *old* in them."""
+    out: Powers = {}
+    for (h, args), e in powers.items():
+        if h.kind in "IL" and any(a[:2] == old[:2] for a in args):
+            a, b = (extent if x[:2] == old[:2] else s for x, s in zip(args, h.sizes, strict=True))
+            h = resized(h, a, b)
+        out[h, args] = e
+    return out
 
 
 def replaced(
@@ -406,7 +465,7 @@ def replaced(
             if h.body is not None and must_rebuild(h, after):
                 plain = False
                 break
-            changed.append((h, after, e))
+            changed.append((_unsized(h, args, after), after, e))
         else:
             changed.append((h, args, e))
     if plain:
@@ -593,7 +652,7 @@ def _rename(expr: Expr, items: tuple[tuple[str, Ix], ...]) -> Expr:
             if after != args and h.body is not None and must_rebuild(h, after):
                 again = True
                 break
-            changed.append((h, after, e))
+            changed.append((_unsized(h, args, after), after, e))
         tick(len(out))
         if not again:
             result = normal(sizes, tuple(changed))
@@ -613,7 +672,7 @@ def _rename_factor(factor: Factor, mapping: Mapping[str, Ix]) -> Expr:
         [plus_offset(a, mapping[a[1]]) if a[0] == FREE and a[1] in mapping else a for a in args]
     )
     if h.body is None or not must_rebuild(h, after):
-        return normal((), ((h, after, e),))
+        return normal((), ((_unsized(h, args, after), after, e),))
     return rebuilt(h, after, e)
 
 
@@ -660,10 +719,14 @@ def entry(
     return normal((), ((tensor_head(name, sizes, facts), args, 1),))
 
 
-def delta(u: Ix, v: Ix, u_size: Size, v_size: Size | None = None) -> Expr:
-    """[u == v], where u runs over *u_size* and the variable inside v over *v_size*."""
+def delta(u: Ix, v: Ix, u_size: Size, v_size: Size | None = None, inside: bool = False) -> Expr:
+    """[u == v], where the variable of u runs over *u_size* and that of v over *v_size*.
+
+    *inside* says that v always lies on the axis of u, which sizes with names may not show: the
+    range x[2:4] of a column of n entries is u = i over n, v = k + 1 with k over 3.
+    """
     v_size = u_size if v_size is None else v_size
-    return normal((), ((delta_head(u_size, v_size), (u, v), 1),))
+    return normal((), ((delta_head(u_size, v_size, inside), (u, v), 1),))
 
 
 def before(u: Ix, v: Ix, u_size: Size, v_size: Size | None = None) -> Expr:

@@ -16,9 +16,23 @@ def dim_head(name: str) -> Head:
 
 
 @lru_cache(maxsize=4096)
-def delta_head(a: Size, b: Size) -> Head:
-    """[i == k], with i running over a and k over b."""
+def delta_head(a: Size, b: Size, inside: bool = False) -> Head:
+    """[i == k], with the variable of i running over a and that of k over b.
+
+    *inside*: k is known to stay on the axis of i, as a range such as x[2:4] does.
+    """
+    if inside and a != b:
+        return Head.make("I", "in", (a, b))
     return Head.make("I", "", (a, b), perms=(((1, 0), 1),) if a == b else ())
+
+
+def resized(head: Head, a: Size, b: Size) -> Head:
+    """The delta or order with other ranges; what was known of the old axis no longer is."""
+    if (a, b) == head.sizes:
+        return head
+    if head.kind == "L":
+        return order_head(a, b)
+    return delta_head(a, b, bool(head.name) and a == head.sizes[0])
 
 
 @lru_cache(maxsize=1024)

@@ -23,8 +23,8 @@ def oriented(head: Head, args: Args, exponent: object) -> tuple[Args, int]:
     """
     best, sign = args, 1
     for perm, s in head.perms:
-        if s < 0 and not isinstance(exponent, int):
-            continue
+        if s < 0 and (head.kind == "B" or not isinstance(exponent, int)):
+            continue  # an indicator becomes its complement, not its negative
         other = tuple([args[p] for p in perm])
         s = s if isinstance(exponent, int) and exponent & 1 else 1
         if other < best:

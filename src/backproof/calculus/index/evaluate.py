@@ -45,9 +45,11 @@ def evaluate(expr: Expr, values: Values, at: Mapping[str, int] | None = None) ->
     for (sizes, factors), c in expr.terms.items():
         ranges = [range(1, values.size(s) + 1) for s in sizes]
         subtotal = 0.0
+        # A delta of zero switches off entries that lie outside their axis: it is looked at first.
+        ordered = sorted(factors, key=lambda f: f[0].kind not in "ILS")
         for own in product(*ranges):
             value = 1.0
-            for head, args, e in factors:
+            for head, args, e in ordered:
                 places = [_position(a, own, env, values) for a in args]
                 factor = _atom(head, args, places, values)
                 value *= factor if e == 1 else _power(factor, float(e))

@@ -72,7 +72,7 @@ def ind(expr: Expr) -> Expr:
     units: list[Expr] = []
     for h, a, e in common:
         if atom_sign(h, a, e) != POSITIVE:
-            units.append(_unit(normal((), ((h, a, 1),)), e))
+            units.append(_unit(h, a, e))
     units += [_indicator(Expr({m: 1})) for m in sums]
     if len(prim.terms) == 1:
         ((mono, c),) = prim.terms.items()
@@ -81,7 +81,7 @@ def ind(expr: Expr) -> Expr:
             if zero_one(h):
                 return _indicator(expr)
             if atom_sign(h, a, e) != POSITIVE:
-                units.append(_unit(normal((), ((h, a, 1),)), e))
+                units.append(_unit(h, a, e))
         units += [_indicator(Expr({m: 1})) for m in parts]
         flip = c < 0
     else:
@@ -94,11 +94,12 @@ def ind(expr: Expr) -> Expr:
     return ONE - result if flip else result
 
 
-def _unit(atom: Expr, e: Number) -> Expr:
-    """The indicator of one atom; the sign of an odd power is that of the atom."""
-    if len(atom.terms) > 1:
-        return ind(atom)
-    return _indicator(atom)
+def _unit(head: Head, args: Args, e: Number) -> Expr:
+    """The indicator of one atom to a power: an odd one has the sign of the atom."""
+    if isinstance(e, int) and e % 2 == 0:  # zero where the atom is, which may be everywhere
+        return _indicator(normal((), ((head, args, 2),)))
+    atom = normal((), ((head, args, 1),))
+    return ind(atom) if len(atom.terms) > 1 else _indicator(atom)
 
 
 def _indicator(expr: Expr) -> Expr:

@@ -201,9 +201,9 @@ def _inverse(expr: Expr, row: str, col: str, n: Size, i: Ix, j: Ix) -> Expr:
         if not mono[0] and len(mono[1]) == 1 and mono[1][0][2] == 1:
             head, args, _ = mono[1][0]
             names = {row: j, col: i}
-            if head.kind == "T" and "orthogonal" in head.facts and len(args) == 2:
+            if head.kind == "T" and "orthogonal" in head.facts and _plain(args, row, col):
                 return rename(normal((), mono[1]), names).scaled(1 if c == 1 else c)
-            if head.kind == "V" and head.sizes == (n,) and c == 1:
+            if head.kind == "V" and head.sizes == (n,) and c == 1 and _plain(args, row, col):
                 labels, body = opened_over(head, args)
                 ends = (args[0], args[1])
                 if ends == (var(row), var(col)):
@@ -234,6 +234,12 @@ def _inverse(expr: Expr, row: str, col: str, n: Size, i: Ix, j: Ix) -> Expr:
     ends = (j, i) if turned else (i, j)
     made = normal((), ((head, (*ends, *args), 1),))
     return made if sign > 0 else -made
+
+
+def _plain(args: Args, row: str, col: str) -> bool:
+    """Whether the first two arguments are the row and the column, and no other is."""
+    ends = {var(row), var(col)}
+    return set(args[:2]) == ends and not ends & set(args[2:])
 
 
 _DUMMY = Head.make("T", "")
@@ -279,10 +285,10 @@ def _determinant(expr: Expr, row: str, col: str, n: Size) -> Expr:
         ((mono, c),) = expr.terms.items()
         if not mono[0] and len(mono[1]) == 1 and mono[1][0][2] == 1 and c == 1:
             head, args, _ = mono[1][0]
-            if head.kind == "V" and head.sizes == (n,):
+            if head.kind == "V" and head.sizes == (n,) and _plain(args, row, col):
                 labels, body = opened_over(head, args)
                 return power(det(body, labels[0], labels[1], n), -1)
-            if head.kind == "T" and len(args) == 2:
+            if head.kind == "T" and len(args) == 2 and _plain(args, row, col):
                 if "orthogonal" in head.facts:
                     facts = frozenset({"signs"})
                 if "posdef" in head.facts:

@@ -28,6 +28,7 @@ from backproof.calculus.index.algebra import (
     product,
     rename,
     sum_over,
+    with_sizes,
 )
 from backproof.calculus.index.budget import Budget, OutOfBudget, tick, within
 from backproof.calculus.index.match import Rule, rewrite
@@ -73,6 +74,7 @@ def is_zero(
     """
     with within(budget or Budget()):
         try:
+            expr = with_sizes(expr, sizes or {})
             if _zero(expr, rules):
                 return True
             opened_up = expand_dims(expr, spread)
@@ -280,8 +282,11 @@ def _inverse_rules(head: Head) -> Iterator[Rule]:
     params = sorted(x for x in head.body.free if x not in ("$0", "$1"))
     tail = tuple(var(f"$p{x[1:]}") for x in params)
     names = {x: var(f"$p{x[1:]}") for x in params}
-    lead_mono = max(head.body.terms, key=lambda m: (len(m[1]), len(m[0]), str(m[1])))
-    if not lead_mono[1] or (len(lead_mono[1]) == 1 and lead_mono[1][0][0].kind == "I"):
+    fitting = [m for m in head.body.terms if {"$0", "$1"} <= _free_of(m)]
+    if not fitting:
+        return
+    lead_mono = max(fitting, key=lambda m: (len(m[1]), len(m[0]), str(m[1])))
+    if len(lead_mono[1]) == 1 and lead_mono[1][0][0].kind == "I":
         return
     c = head.body.terms[lead_mono]
     identity = delta(var("$i"), var("$k"), n)

@@ -64,8 +64,14 @@ def at_least(value: Size, least: int) -> bool:
 Replacement = tuple[Ix, Ix]
 
 
-def relation(u: Ix, du: Size, v: Ix, dv: Size) -> bool | list[Replacement] | None:
-    """What u == v says: always, never, these replacements of a variable, or nothing simple."""
+def relation(
+    u: Ix, du: Size, v: Ix, dv: Size, inside: bool = False
+) -> bool | list[Replacement] | None:
+    """What u == v says: always, never, these replacements of a variable, or nothing simple.
+
+    *du* and *dv* are what the variables in u and v run over. With *inside* all that v can be is
+    known to lie on the axis of u.
+    """
     if u == v:
         return True
     if u[0] == LITERAL and v[0] == LITERAL:
@@ -74,15 +80,18 @@ def relation(u: Ix, du: Size, v: Ix, dv: Size) -> bool | list[Replacement] | Non
         gap = minus(size(Dim.of(u[3]) + u[1]), size(Dim.of(v[3]) + v[1]))
         return False if at_least(gap, 1) or at_least(minus(0, gap), 1) else None
     if u[0] == LITERAL:
-        u, du, v, dv = v, dv, u, du
+        u, du, v, dv, inside = v, dv, u, du, False
     if v[0] == LITERAL:
         target = shift(v, minus(0, u[3]))
         position: Size = target[1] if not target[2] else target[3]
         if at_least(minus(0, position), 0) or at_least(minus(position, du), 1):
             return False
-        if not at_least(position, 1) or (
-            isinstance(du, int) and not at_least(minus(du, position), 0)
-        ):
+        fits = inside and not u[2]
+        if isinstance(position, int) and not isinstance(du, int):
+            fits = fits or du == dv  # the literal took the place of an index of that axis
+        else:
+            fits = fits or at_least(minus(du, position), 0)
+        if not at_least(position, 1) or not fits:
             return None
         return [((u[0], u[1], "", 0), target)]
     gap = minus(v[3], u[3])  # u's variable = v's variable + gap
@@ -95,7 +104,8 @@ def relation(u: Ix, du: Size, v: Ix, dv: Size) -> bool | list[Replacement] | Non
     found: list[Replacement] = []
     uv: Ix = (u[0], u[1], "", 0)
     vv: Ix = (v[0], v[1], "", 0)
-    if at_least(gap, 0) and at_least(minus(du, size(Dim.of(gap) + dv)), 0):
+    within = at_least(gap, 0) and at_least(minus(du, size(Dim.of(gap) + dv)), 0)
+    if within or (inside and not u[2]):
         found.append((uv, shift(vv, gap)))
     back = minus(0, gap)
     if at_least(back, 0) and at_least(minus(dv, size(Dim.of(back) + du)), 0):
@@ -196,20 +206,22 @@ def split_rule(sizes: tuple[Size, ...], powers: Powers, head: Head, args: Args) 
     """Composite indices: one value for its parts, one set of parts for its value."""
     whole, parts = args[0], args[1:]
     radices = head.sizes
-    if whole[0] == BOUND and uses(powers, whole[1]) == 1:
+    extent = _product(radices)
+    if _sole_sum(sizes, powers, whole, extent):
         return raw(sizes, without(powers, (head, args)), whole[1])
-    bound_parts = {p[1] for p in parts if p[0] == BOUND}
-    if len(bound_parts) == len(parts) and all(uses(powers, b) == 1 for b in bound_parts):
-        return raw(sizes, without(powers, (head, args)), *bound_parts)
-    if all(p[0] == LITERAL for p in parts) and all(isinstance(q, int) for q in radices[1:]):
+    sums = zip(parts, radices, strict=True)
+    if all(_sole_sum(sizes, powers, p, q) for p, q in sums):
+        return raw(sizes, without(powers, (head, args)), *[p[1] for p in parts])
+    if all(p[0] == LITERAL and not p[2] for p in parts) and all(
+        isinstance(q, int) for q in radices[1:]
+    ):
         value = 0
         for p, q in zip(parts, radices, strict=True):
             value = value * (q if isinstance(q, int) else 1) + p[1] - 1
         rest = without(powers, (head, args))
-        extent = _product(radices)
         rest[(delta_head(extent, extent), _ordered(whole, lit(value + 1)))] = 1
         return raw(sizes, rest)
-    if whole[0] == LITERAL and all(isinstance(q, int) for q in radices):
+    if whole[0] == LITERAL and not whole[2] and all(isinstance(q, int) for q in radices):
         rest = without(powers, (head, args))
         left = whole[1] - 1
         for p, q in reversed(list(zip(parts, radices, strict=True))):
@@ -229,11 +241,11 @@ def split_rule(sizes: tuple[Size, ...], powers: Powers, head: Head, args: Args) 
             return raw(sizes, rest)
         if other == head and other_args[1:] == parts:
             rest = without(powers, (other, other_args))
-            extent = _product(radices)
             rest[(delta_head(extent, extent), _ordered(whole, other_args[0]))] = 1
             return raw(sizes, rest)
         inner = other_args[0]
-        if inner in parts and inner[0] == BOUND and uses(powers, inner[1]) == 2:
+        summed = inner[0] == BOUND and not inner[2] and uses(powers, inner[1]) == 2
+        if summed and inner in parts and sizes[inner[1]] == _product(other.sizes):
             at = parts.index(inner)
             new_parts = parts[:at] + other_args[1:] + parts[at + 1 :]
             new_radices = radices[:at] + other.sizes + radices[at + 1 :]
