@@ -363,10 +363,17 @@ def step(file: Path, names: tuple[str, ...], rate: str | None, **how: Any) -> No
 @click.argument("file", type=FILE)
 @click.argument("size")
 @click.option("--rows", is_flag=True, help="Samples as rows instead of columns.")
+@click.option("--samples", type=int, help="Samples in the data, for an epoch's arithmetic.")
+@click.option("--shared", multiple=True, help="A given that is the same for every sample.")
 @_options
-def batch(file: Path, size: str, rows: bool, **how: Any) -> None:
+def batch(
+    file: Path, size: str, rows: bool, samples: int | None, shared: tuple[str, ...], **how: Any
+) -> None:
     """The same network for SIZE samples at once."""
-    _answer(file, lambda _: f"batch {size}{' rows' if rows else ''}", **how)
+    words = [f"batch {size}", *(["rows"] if rows else [])]
+    words += [f"samples {samples}"] if samples is not None else []
+    words += [f"shared {', '.join(shared)}"] if shared else []
+    _answer(file, lambda _: " ".join(words), **how)
 
 
 @main.command()

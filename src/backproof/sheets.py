@@ -143,9 +143,23 @@ class Sheet:
 
         return self.ask(step_question(self._build(), names, None if rate is None else str(rate)))
 
-    def batch(self, size: str, *, rows: bool = False) -> Answer:
-        """The same network for a batch of samples, as columns or as rows."""
-        return self.ask(f"batch {size}{' rows' if rows else ''}")
+    def batch(
+        self,
+        size: str,
+        *,
+        rows: bool = False,
+        samples: int | None = None,
+        shared: Sequence[str] = (),
+    ) -> Answer:
+        """The same network for a batch of samples, as columns or as rows.
+
+        samples   the number of samples in the data, for an epoch's arithmetic
+        shared    givens that are the same for every sample
+        """
+        words = [f"batch {size}", *(["rows"] if rows else [])]
+        words += [f"samples {samples}"] if samples is not None else []
+        words += [f"shared {', '.join(shared)}"] if shared else []
+        return self.ask(" ".join(words))
 
     def slow(self, name: str) -> Answer:
         """When the update of a parameter is small."""

@@ -268,7 +268,8 @@ class _Resolver:
         if ask.what != "batch":  # the target of a batch is a new dimension
             for target in ask.targets:
                 self._check(target)
-        for expr in (*ask.wrt, *ask.blanks):
+        blanks = () if ask.what == "batch" else ask.blanks  # those are names of the batch
+        for expr in (*ask.wrt, *blanks):
             self._check(expr)
         for expr in ask.wrt:
             base = expr.base if isinstance(expr, Subscript) else expr

@@ -37,7 +37,7 @@ ASKS: dict[str, tuple[int, int | None, tuple[str, ...]]] = {
     "tree": (1, None, ("wrt",)),
     "gradient": (1, None, ("wrt",)),
     "step": (0, None, ("rate",)),
-    "batch": (1, 1, ("rows", "columns")),
+    "batch": (1, 1, ("rows", "columns", "samples", "shared")),
     "slow": (1, None, ()),
     "weights": (0, None, ()),
 }
@@ -267,8 +267,11 @@ class StatementReader(SetReader):
                 wrt.extend(self._list(self._variable))
             elif word == "blank":
                 blanks = self._list(self.arithmetic)
+            elif word == "shared":
+                options.extend((word, name) for name in self._list(self._variable))
             else:
-                options.append((word, self.arithmetic() if word == "rate" else None))
+                valued = word in ("rate", "samples")
+                options.append((word, self.arithmetic() if valued else None))
         self._end_ask(what, words)
         text = self.source.text[text_start : self.ends[self.at - 1]]
         return [
@@ -426,4 +429,6 @@ _WORD_HINTS = {
     "wrt": "write ask gradient L wrt W1",
     "rate": "write ask step W rate 0.01",
     "blank": "write blank and the names to leave out",
+    "samples": "write ask batch b samples 1000",
+    "shared": "write shared and the givens that are the same for every sample",
 }

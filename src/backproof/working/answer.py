@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from backproof.working.claims import Verdict
 
 LATER = {
-    "batch": "the form of a sheet for a batch of samples",
     "slow": "when a parameter learns slowly",
 }
 
@@ -27,14 +26,13 @@ LATER = {
 def answer(model: Model, ask: ast.Ask) -> Working:
     """The working that answers an ask; NotAvailable for what is not there yet."""
     place = model.sheet.place(ask.span)
-    if ask.blanks or "blank" in ask.text.split():
-        raise NotAvailable("Leaving pieces blank is not available yet.", place=place)
     if ask.what in LATER:
         raise NotAvailable(
             f"`ask {ask.what}` ({LATER[ask.what]}) is not available yet.", place=place
         )
     working = ASKS[ask.what](model, ask)
-    return replace(working, ask=ask.text or working.ask)
+    working = replace(working, ask=ask.text or working.ask)
+    return _with_blanks(working, ask) if ask.blanks else working
 
 
 def asks_of(model: Model) -> list[ast.Ask]:
@@ -123,6 +121,18 @@ def _weights(model: Model, ask: ast.Ask) -> Working:
     return weights_working(model, ask.targets)
 
 
+def _batch(model: Model, ask: ast.Ask) -> Working:
+    from backproof.working.batch import batch_of_ask
+
+    return batch_of_ask(model, ask)
+
+
+def _with_blanks(working: Working, ask: ast.Ask) -> Working:
+    from backproof.working.blanks import blanks_of_ask
+
+    return blanks_of_ask(working, ask)
+
+
 def _together(workings: list[Working]) -> Working:
     """Several answers to one ask, one below the other."""
     if len(workings) == 1:
@@ -141,6 +151,7 @@ ASKS: dict[str, Callable[[Model, ast.Ask], Working]] = {
     "tree": _tree,
     "gradient": _gradient,
     "step": _step,
+    "batch": _batch,
     "weights": _weights,
 }
 

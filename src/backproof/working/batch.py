@@ -327,6 +327,22 @@ def _epoch(batch: BatchSheet, epoch: dict[str, Any]) -> Iterator[Step]:
         )
 
 
-def size_of_ask(ask: ast.Ask) -> str:
-    """The number of samples in `ask batch b`, as written."""
-    return unparse(ask.targets[0])
+def batch_of_ask(model: Model, ask: ast.Ask) -> Working:
+    """The answer to `ask batch b rows samples 1000 shared K`; all words but the size may miss."""
+    options = dict(ask.options)
+    samples = options.get("samples")
+    if samples is not None and not (
+        isinstance(samples, ast.Number) and samples.value.denominator == 1
+    ):
+        raise ValueProblem(
+            "The number of samples in the data is a whole number.",
+            place=model.sheet.place(samples.span),
+        )
+    shared = [unparse(v) for k, v in ask.options if k == "shared" and v is not None]
+    return batch_working(
+        model,
+        unparse(ask.targets[0]),
+        "rows" in options,
+        int(samples.value) if isinstance(samples, ast.Number) else None,
+        shared,
+    )

@@ -6,15 +6,17 @@ backwards, the gradient that flows along it. Knows nothing of values.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from backproof.calculus.batch.sheet import renamed_expr
 from backproof.calculus.model import Model
-from backproof.operators.dims import SCALAR, Shape
+from backproof.operators.dims import SCALAR
 from backproof.operators.node import quantities
-from backproof.working.writing import listed, shape_brief, step_shape, written
+from backproof.working.writing import listed, step_shape, written
+
+Size = tuple[int | str, ...]  # in paper form: () a number, (3,) a column
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class Box:
     label       what stands in the box first
     equation    the right-hand side; "" for an input
     role        given | intermediate | loss
-    kind        input | layer | activation | loss | average
+    kind        input | layer | activation | loss | average | hidden (left blank)
     shape       of the quantity
     parameters  (name, shape) of what it learns from or is set by
     shared      the parameters among them that other boxes use too
@@ -38,8 +40,8 @@ class Box:
     equation: str
     role: str
     kind: str
-    shape: Shape
-    parameters: tuple[tuple[str, Shape], ...] = ()
+    shape: Size
+    parameters: tuple[tuple[str, Size], ...] = ()
     shared: tuple[str, ...] = ()
     partners: tuple[str, ...] = ()
     twin: str = ""
@@ -51,7 +53,7 @@ class Edge:
 
     start: str
     end: str
-    shape: Shape
+    shape: Size
     gradient: str = ""
 
 
@@ -64,7 +66,7 @@ class Schematic:
         """As plain data for a drawing; each way of an edge is an entry of its own."""
         edges = []
         for e in self.edges:
-            shape = list(step_shape(e.shape))
+            shape = list(e.shape)
             edges.append({"from": e.start, "to": e.end, "shape": shape, "direction": "forward",
                           "label": e.start})  # fmt: skip
             if e.gradient:
@@ -74,16 +76,47 @@ class Schematic:
             "boxes": [
                 {
                     "id": b.id, "label": b.label, "equation": b.equation, "role": b.role,
-                    "kind": b.kind, "shape": list(step_shape(b.shape)), "twin": b.twin or None,
+                    "kind": b.kind, "shape": list(b.shape), "twin": b.twin or None,
                     "parameters": [
-                        {"name": n, "shape": list(step_shape(s)), "shared": n in b.shared}
+                        {"name": n, "shape": list(s), "shared": n in b.shared}
                         for n, s in b.parameters
                     ],
+                    "partners": list(b.partners),
                 }
                 for b in self.boxes
             ],
             "edges": edges,
         }  # fmt: skip
+
+
+def from_data(data: Mapping[str, Any]) -> Schematic:
+    """The schematic that `Schematic.data` wrote."""
+    boxes = tuple(
+        Box(
+            b["id"], b["label"], b["equation"], b["role"], b["kind"], tuple(b["shape"]),
+            tuple((p["name"], tuple(p["shape"])) for p in b["parameters"]),
+            tuple(p["name"] for p in b["parameters"] if p["shared"]),
+            tuple(b["partners"]), b["twin"] or "",
+        )
+        for b in data["boxes"]
+    )  # fmt: skip
+    back = {(e["to"], e["from"]): e["label"] for e in data["edges"] if e["direction"] != "forward"}
+    edges = tuple(
+        Edge(e["from"], e["to"], tuple(e["shape"]), back.get((e["from"], e["to"]), ""))
+        for e in data["edges"]
+        if e["direction"] == "forward"
+    )
+    return Schematic(boxes, edges)
+
+
+def size_text(shape: Size) -> str:
+    """A shape in the fewest signs: `a number`, `3 × 1`, `(d + 1) × b`."""
+    if not shape:
+        return "a number"
+    if str(shape[0])[0] in "[⟦":  # left blank
+        return str(shape[0])
+    sizes = [f"({d})" if " " in str(d) else str(d) for d in shape]
+    return " × ".join([*sizes, "1"] if len(sizes) == 1 else sizes)
 
 
 def schematic(model: Model, loss: str, row: str = "") -> Schematic:
@@ -110,8 +143,8 @@ def schematic(model: Model, loss: str, row: str = "") -> Schematic:
                 equation="" if name in inputs else written(model.sheet.equations[name].expr),
                 role=_role(name, inputs, (loss, row)),
                 kind=_kind(name, loss, row, inputs, bool(learned & set(above))),
-                shape=model.shape(name),
-                parameters=tuple((p, model.shape(p)) for p in own),
+                shape=step_shape(model.shape(name)),
+                parameters=tuple((p, step_shape(model.shape(p))) for p in own),
                 shared=tuple(p for p in own if len(used_by[p]) > 1),
                 partners=tuple(dict.fromkeys(u for p in own for u in used_by[p] if u != name)),
                 twin=twins.get(name, ""),
@@ -120,7 +153,7 @@ def schematic(model: Model, loss: str, row: str = "") -> Schematic:
         for start in above:
             if start not in own:
                 gradient = f"∂{loss}/∂{start}" if start in flow else ""
-                edges.append(Edge(start, name, model.shape(start), gradient))
+                edges.append(Edge(start, name, step_shape(model.shape(start)), gradient))
     return Schematic(tuple(boxes), tuple(edges))
 
 
@@ -336,7 +369,7 @@ class _Lanes:
             gradient = next((e.gradient for e in self.plan.edges if e.start == cell), "")
             room = min([s for s in starts if s > x], default=self.width) - x - 3
             for canvas, label in (
-                (forward, f"↓ {shape_brief(box.shape)}"),
+                (forward, f"↓ {size_text(box.shape)}"),
                 (backward, f"↑ {gradient}" if gradient else ""),
             ):
                 if len(label) > room:
@@ -430,9 +463,10 @@ _CORNERS = {
 def box_rows(box: Box, most: int) -> list[str] | None:
     """A box as lines, at most *most* wide; None where a word does not fit."""
     title = f"{box.label} = {box.equation}" if box.equation else f"{box.label}  {box.kind}"
+    title = box.label if box.kind == "hidden" else title
     rows = _wrapped(title, most - 4)
     if box.parameters:
-        parts = [f"{n}: {shape_brief(s)}" for n, s in box.parameters]
+        parts = [f"{n}: {size_text(s)}" for n, s in box.parameters]
         rows += _wrapped(", ".join(parts), most - 4)
     if box.shared:
         few = len(box.partners) <= 2
@@ -462,6 +496,6 @@ def _list(plan: Schematic, width: int) -> str:
         for e in plan.edges:
             if e.end == box.id:
                 back = f"   ↑ {e.gradient}" if e.gradient else ""
-                rows.append(f"  ↓ {e.start}  {shape_brief(e.shape)}{back}")
+                rows.append(f"  ↓ {e.start}  {size_text(e.shape)}{back}")
         rows += box_rows(box, width) or [f"[{box.label} = {box.equation}]"]
     return "\n".join(rows)

@@ -323,7 +323,8 @@ class _Writer:
             args.append(written)
         axis = ("axis", dimension(Dim.of(self.work.samples.feature)))
         rest = tuple(o for o in part.options if o[0] != "axis")
-        for options in (part.options, (*rest, axis)):
+        over = [(*rest, axis)] if "axis" in FUNCTIONS[part.op].options else []
+        for options in (part.options, *over):
             call = ast.Apply(part.op, tuple(args), options)
             if self._says(call, node):
                 return call
