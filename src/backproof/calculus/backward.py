@@ -30,8 +30,9 @@ class Share:
     raw      with the gradient at *of* as it came
     inlined  the same, simplified
     line     over the gradient at *of* as a name
+    form     the same before the two were put together, over the gradient at *of* as a name
     slope    the entrywise derivative, where the equation is elementwise in *by*; else None
-    merged   the slope and the gradient cancelled against each other
+    merged   what the equation does and the gradient at *of* cancelled against each other
     """
 
     of: str
@@ -39,6 +40,7 @@ class Share:
     raw: Node
     inlined: Node
     line: Node
+    form: Node
     slope: Node | None = None
     merged: bool = False
 
@@ -219,15 +221,18 @@ class Backward:
         named: dict[str, Node],
     ) -> Share:
         s = self.simplify
-        whole, line = s(raw[child]), s(named[child])
+        whole, form = s(raw[child]), s(named[child])
+        line = form
         slope = self.slope(node, child, output)
-        if slope is None:
-            return Share(name, child, raw[child], whole, line)
-        merged = s.cost(whole) < s.cost(slope) + s.cost(seed) - 2
-        if not merged:
-            whole = self._times(slope, seed)
-        line = self._times(slope, by_name) if by_name is not seed or not merged else whole
-        return Share(name, child, raw[child], whole, line, slope, merged)
+        if slope is not None:
+            merged = s.cost(whole) < s.cost(slope) + s.cost(seed) - 2
+            if not merged:
+                whole = self._times(slope, seed)
+            line = whole if merged or by_name is seed else self._times(slope, by_name)
+        else:
+            merged = by_name is not seed and s.cost(whole) <= s.cost(form) - 2
+        merged = merged and by_name is not seed
+        return Share(name, child, raw[child], whole, line, form, slope, merged)
 
     def _times(self, slope: Node, g: Node) -> Node:
         """slope * g; for columns `diag(slope) @ g`, so that the chain stays a product."""
@@ -258,6 +263,16 @@ class Backward:
         found = pull_back(node, self.graph.filled(1, shape), output).get(by)
         return None if found is None else self.simplify(found)
 
+    def before(self, share: Share) -> Node:
+        """What a share is before anything cancels, the gradient above put in term by term."""
+        above = self.lines[share.of]
+        seed = above.value
+        if len(above.shares) == 1 and above.shares[0].of in ("", self.start):
+            seed = self.simplify.tidy(above.shares[0].raw)
+        if share.slope is not None:
+            return seed * share.slope
+        return replaced(share.form, {self.leaf(share.of).id: seed})
+
     def _line(self, name: str, shares: Iterable[Share]) -> Line:
         s = self.simplify
         parts = tuple(shares)
@@ -283,6 +298,16 @@ class Backward:
     def _full(self, node: Node, name: str) -> Node:
         shape = self.graph.resolve_shape(self.model.leaves[name].shape)
         return node if node.shape == shape else node * self.graph.filled(1, shape)
+
+
+def replaced(root: Node, by: dict[int, Node]) -> Node:
+    """The node with other nodes, given by their ids, put in."""
+    done = dict(by)
+    for n in postorder([root]):
+        if n.id not in done:
+            args = [done[a.id] for a in n.args]
+            done[n.id] = n.graph.make(n.op.name, *args, params=n.params) if args else n
+    return done[root.id]
 
 
 def _total(nodes: list[Node]) -> Node:

@@ -16,7 +16,7 @@ from backproof.calculus.simplify import Simplifier
 from backproof.operators.dims import ONE, Shape, squeeze
 from backproof.operators.node import Loop, Node, postorder
 
-PASSED = "v"  # what the gradient passed to a rule is called
+PASSED = ("v", "g", "u", "delta")  # what the gradient passed to a rule may be called
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,8 @@ def local(
         if not denominator and is_line(by_shape):
             whole = whole.T
         return Local(name, by, shape, whole, None, None, says)
-    passed = graph.quantity(PASSED, of_shape)
+    free = (n for n in PASSED if n not in model.leaves and n not in model.sheet.dimensions)
+    passed = graph.quantity(next(free, "passed_on"), of_shape)
     found = pull_back(node, passed, output).get(by)
     if found is None:
         return Local(name, by, shape, None, None, None, says)

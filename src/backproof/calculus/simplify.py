@@ -356,7 +356,12 @@ class Simplifier:
         core = rest.T
         if rest.op.name == "matmul" and all(len(a.shape) == 2 for a in rest.args):
             a, b = rest.args
-            core = b.T @ a.T
+            core = self.turned(b.T) if b.T.op.name == "transpose" else b.T
+            core = core @ (self.turned(a.T) if a.T.op.name == "transpose" else a.T)
+        elif rest.op.name in ("add", "sub"):
+            a, b = (self._rewritten(x.T) for x in rest.args)
+            apart = a + b if rest.op.name == "add" else a - b
+            core = apart if self.cost(apart) < self.cost(core) else core
         return core if number is None else self.entries(number * core)
 
     # --- sums --------------------------------------------------------------------------------
