@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy as np
 from backproof.calculus.derive import Deriver, pull_back
 from backproof.calculus.evaluate import Evaluator
 from backproof.calculus.model import Model
+from backproof.calculus.simplify import Simplifier
 from backproof.calculus.ways import SUPS, Factor, Walker, Way
 from backproof.operators.dims import SCALAR
 from backproof.operators.node import Node, postorder, quantities
@@ -185,10 +186,14 @@ class _Builder:
         self.wrt = wrt
         self.below = routes(model, loss, wrt)
         self.learned = set(model.learned)
+        self.short = Simplifier(model)
 
     def product(self) -> Product:
         model = self.model
-        heads = tuple(self._heads(self.loss, self.graph.number(1)))
+        heads = tuple(
+            replace(h, node=self.short(h.node))  # shorter, and defined where a factor saturates
+            for h in self._heads(self.loss, self.graph.number(1))
+        )
         active = [h.name for h in heads]
         edges: dict[tuple[str, str], tuple[Way, ...]] = {}
         order = [n for n in self.below]
@@ -199,7 +204,7 @@ class _Builder:
             for child in self.below[name]:
                 edges[name, child] = self._edge(name, child)
                 reached.add(child)
-        gradient = model.deriver.gradient(model.leaves[self.loss], self.wrt)
+        gradient = self.short(model.deriver.gradient(model.leaves[self.loss], self.wrt))
         paths, more = self._paths(heads, edges)
         return Product(
             model, self.loss, self.wrt, gradient, heads, edges, paths, more, (*order, self.wrt)
