@@ -172,9 +172,15 @@ def _tell(report: Report) -> int:
     for error in report.failures:
         if isinstance(error, InternalContradiction):
             _say(f"{OUR_BUG}\n\n{render_error(error)}")
-        elif not report.paper and report.exit_code == error.exit_code:
+        elif not report.paper and report.exit_code == error.exit_code and not _both_seen(report):
             _say(render_error(error))
     return report.exit_code
+
+
+def _both_seen(report: Report) -> bool:
+    """Whether the errors have been read already, in the working on the same terminal."""
+    shown = not any(sheet.error for sheet in report.sheets)
+    return shown and sys.stdout.isatty() and sys.stderr.isatty()
 
 
 # --- check ---------------------------------------------------------------------------------------

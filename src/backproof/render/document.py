@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from backproof.errors import InternalContradiction, render_error
 from backproof.render.lines import Line, formula_lines, line, prose_lines
-from backproof.render.terminal import INDENT, WIDTH, joined, working_lines
+from backproof.render.terminal import INDENT, WIDTH, error_lines, joined, working_lines
 from backproof.render.verdicts import claims_lines, counts
 
 if TYPE_CHECKING:
@@ -70,15 +70,7 @@ def _error(sheet: SheetReport, width: int) -> list[Line]:
     else:
         head = "This sheet cannot be worked:"
     rows = render_error(error).split("\n")
-    return [line(head, "heading"), *_error_rows(rows, width)]
-
-
-def _error_rows(rows: list[str], width: int) -> Iterator[Line]:
-    for row in rows:
-        if re.match(r" +\d* +\|", row):  # the reader's own line and its caret
-            yield line(row, "error" if row.rstrip().endswith("^") else "")
-        else:
-            yield from prose_lines(row.strip(), width, INDENT, 2)
+    return [line(head, "heading"), *error_lines(rows, width)]
 
 
 def _totals(report: Report, width: int) -> list[Line]:

@@ -6,6 +6,7 @@ Only `show` knows rich and the output stream; everything else makes lines.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -94,7 +95,7 @@ def step_lines(step: Step, width: int = WIDTH) -> list[Line]:
     if step.kind == "tree":
         return list(tree_lines(step.text, width, INDENT))
     if step.kind == "error":
-        return [line(" " * INDENT + row, "error") for row in step.text.split("\n")]
+        return list(error_lines(step.text.split("\n"), width))
     if step.kind in PROSE:
         style, hanging = PROSE[step.kind]
         lines = prose_lines(step.text, width, indent, hanging, style)
@@ -109,6 +110,15 @@ PROSE: dict[str, tuple[Style, int]] = {
     "warning": ("warning", 2),
     "note": ("", 0),
 }
+
+
+def error_lines(rows: Sequence[str], width: int = WIDTH) -> Iterator[Line]:
+    """An error as it is told: the reader's own lines as they are, sentences broken at spaces."""
+    for row in rows:
+        if re.match(r" +\d* +\|", row):
+            yield line(f"  {row}", "error" if row.rstrip().endswith("^") else "")
+        else:
+            yield from prose_lines(row.strip(), width, INDENT, 2)
 
 
 def _formula(step: Step, width: int, indent: int) -> tuple[list[Line], int]:

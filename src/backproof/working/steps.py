@@ -33,7 +33,8 @@ class Step:
     value      the value of the line, as shown (rounded where the sheet says so)
     because    the rule that led to it, in a few words
     verified   how it was checked, or None where there is nothing to check
-    kind       heading | equation | numbers | result | local | chain | path | note | warning | tree | error
+    kind       heading | equation | numbers | result | local | chain | path | note | warning |
+               tree | error (the last two are shown as they are, line by line)
     depth      how far the line is indented: 0, 1, 2
     """
 
