@@ -301,7 +301,10 @@ def test_a_broken_sheet_in_a_paper_stops_nothing(tmp_path: Path) -> None:
     assert [out.index(part) for part in order] == sorted(out.index(part) for part in order)
 
 
-def test_what_is_not_available_yet(tmp_path: Path) -> None:
+def test_what_is_not_available_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from backproof.working import answer
+
+    monkeypatch.setattr(answer, "LATER", {"slow": "when a parameter learns slowly"})
     path = write(tmp_path, NET + "z = W @ x\nL = sumsq(z)\nask slow W\nask tree L\n")
     code, out, _ = invoke("work", str(path))
     assert code == 1

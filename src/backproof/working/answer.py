@@ -18,9 +18,7 @@ from backproof.working.steps import Step, Working
 if TYPE_CHECKING:
     from backproof.working.claims import Verdict
 
-LATER = {
-    "slow": "when a parameter learns slowly",
-}
+LATER: dict[str, str] = {}  # what the language names and this version cannot answer, in words
 
 
 def answer(model: Model, ask: ast.Ask) -> Working:
@@ -115,6 +113,16 @@ def _step(model: Model, ask: ast.Ask) -> Working:
     return step_working(model, names, dict(ask.options).get("rate"))
 
 
+def _slow(model: Model, ask: ast.Ask) -> Working:
+    from backproof.working.slow import slow_working
+
+    for target in ask.targets:
+        if not isinstance(target, ast.Name):
+            place = model.sheet.place(target.span)
+            raise SheetError("'ask slow' is asked for parameters, by their names.", place=place)
+    return _together([slow_working(model, t.id) for t in ask.targets if isinstance(t, ast.Name)])
+
+
 def _weights(model: Model, ask: ast.Ask) -> Working:
     from backproof.working.weights import weights_working
 
@@ -152,6 +160,7 @@ ASKS: dict[str, Callable[[Model, ast.Ask], Working]] = {
     "gradient": _gradient,
     "step": _step,
     "batch": _batch,
+    "slow": _slow,
     "weights": _weights,
 }
 
