@@ -182,6 +182,35 @@ def _trace(s: Samples, node: Node, args: Args) -> Sampled:
     return s.trace(a)
 
 
+def _einsum(s: Samples, node: Node, args: Args) -> Sampled:
+    """One more letter, for the samples, on everything that differs from sample to sample."""
+    left, _, out = str(node.params[0]).partition("->")
+    sides = left.split(",")
+    fresh = next(c for c in "bszmBSZM" if c not in node.params[0])
+    sizes: dict[str, Dim] = {}
+    for letters, arg in zip(sides, node.args, strict=True):
+        whole = len(letters) == len(arg.shape)
+        sizes.update(zip(letters, [d for d in arg.shape if whole or d != ONE], strict=True))
+
+    def with_samples(letters: str) -> str:
+        kept = [c for c in letters if sizes[c] != ONE]
+        if len(kept) > 1:
+            s.fail("gives a matrix for every sample")
+        return "".join([fresh, *kept] if s.rows else [*kept, fresh])
+
+    nodes, terms = [], []
+    for letters, a in zip(sides, args, strict=True):
+        if not isinstance(a, Shared | Column):
+            s.fail("works on a matrix that differs from sample to sample")
+        nodes.append(a.node)
+        terms.append(letters if isinstance(a, Shared) else with_samples(letters))
+    spec = f"{','.join(terms)}->{with_samples(out)}"
+    result = s.graph.make("einsum", *nodes, params=(spec,))
+    if node.is_number and not s.rows:
+        result = result.T
+    return Column(result, turned=node.shape[0] == ONE and not node.is_number)
+
+
 # --- reductions --------------------------------------------------------------------------------
 
 
@@ -343,7 +372,7 @@ ELEMENTWISE: dict[str, BatchRule] = {
 }  # fmt: skip
 LINEAR: dict[str, BatchRule] = {
     "matmul": _matmul, "transpose": _transpose, "diag_of": _diag_of, "diag_part": _diag_part,
-    "trace": _trace,
+    "trace": _trace, "einsum": _einsum,
 }  # fmt: skip
 REDUCTIONS: dict[str, BatchRule] = {
     "sum": _sum_rule,

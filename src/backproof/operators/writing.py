@@ -188,10 +188,18 @@ def loop(node: Node, args: Args) -> Expr:
     return Name(node.params[0].name)
 
 
+def _conditions(mask: Expr) -> Args:
+    """A product of conditions as the conditions."""
+    if isinstance(mask, Apply) and mask.op == "mul":
+        return tuple(c for part in mask.args for c in _conditions(part))
+    return (mask,)
+
+
 def reduce(node: Node, args: Args) -> Expr:
     kind, variable = node.params
     own = Loop(variable.name, number(1), dimension(variable.size))
-    body, conditions = args[0], args[1:]
+    body = args[0]
+    conditions = tuple(c for mask in args[1:] for c in _conditions(mask))
     loops: tuple[Loop, ...] = (own,)
     if isinstance(body, Comprehension) and body.kind == kind and not conditions:
         loops, conditions, body = (own, *body.loops), body.conditions, body.body

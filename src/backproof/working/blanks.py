@@ -109,14 +109,15 @@ class _Blanking:
             raise self._nothing(name)
 
     def _nothing(self, name: str) -> NameProblem:
+        asked = self.working.ask.partition(" blank ")[0]
         labels = [s.label for s in self.steps if s.label and s.kind not in _NOT_A_PLACE]
         close = nearest(name, labels)
         hint = f"did you mean '{close}'?" if close else ""
         if not hint and labels:
             hint = f"lines that can be named: {', '.join(dict.fromkeys(labels[:12]))}"
         return NameProblem(
-            f"'{name}' names nothing in the answer to 'ask {self.working.ask}', so there is "
-            "nothing to leave blank.",
+            f"'{name}' names nothing in the answer to 'ask {asked}', so there is nothing to "
+            "leave blank.",
             hint=hint,
         )
 
@@ -189,6 +190,7 @@ class _Blanking:
             step,
             text=f"{head}{sign}{_box(mark)}",
             latex=f"{left} = {_latex_box(mark)}" if left else "",
+            because="",
             value=None,
             verified=None,
         )

@@ -84,6 +84,9 @@ def given_roles(model: Model, shared: Iterable[str] = ()) -> dict[str, tuple[boo
     if not any(batched for batched, _, _ in roles.values()):
         given = [n for n in model.sheet.given if n not in shared]
         valued = next((n for n in given if model.has_value(n)), None)
+        matrix = next((n for n in given if _may_hold_samples(model, n)), None)
+        if matrix is not None:
+            raise _already(model, matrix, 0)
         if valued is None:
             raise ShapeProblem(
                 "This sheet has no data, so there is nothing that differs from sample to sample.",
@@ -95,6 +98,11 @@ def given_roles(model: Model, shared: Iterable[str] = ()) -> dict[str, tuple[boo
             hint=f"declare '{valued}' by a set, such as given x in R[4], and give no value",
         )
     return roles
+
+
+def _may_hold_samples(model: Model, name: str) -> bool:
+    shape = model.shape(name)
+    return len(shape) == 2 and ONE not in shape and model.declared[name].kind not in _OWN_MATRICES
 
 
 def _given_role(model: Model, name: str, shared: set[str]) -> tuple[bool, str, str]:
@@ -151,9 +159,8 @@ def _samples_met(model: Model, node: Node, shared: set[str]) -> tuple[str, int] 
         if length == ONE:
             continue
         for name in sorted(below - shared):
-            shape, kind = model.shape(name), model.declared[name].kind
-            if len(shape) == 2 and ONE not in shape and kind not in _OWN_MATRICES:
-                for k, d in enumerate(shape):
+            if _may_hold_samples(model, name):
+                for k, d in enumerate(model.shape(name)):
                     if d == length:
                         return name, k
     return None
