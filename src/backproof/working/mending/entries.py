@@ -25,9 +25,10 @@ def wrong_entries(claim: ast.Claim, verdict: Verdict) -> str | None:
         return None
     near = _tolerances(literal, left.shape)
     if near is None:
-        near = np.full(left.shape, 1e-9)
+        near = np.zeros(left.shape)
     scale = max(1.0, float(np.abs(left).max()))
-    bad = [tuple(int(i) for i in at) for at in np.argwhere(np.abs(left - right) > near * scale)]
+    over = np.abs(left - right) > near + 1e-9 * scale
+    bad = [tuple(int(i) for i in at) for at in np.argwhere(over)]
     if not bad or len(bad) > MOST_ENTRIES or len(bad) == left.size:
         return None
     column = left.shape[1] == 1
@@ -43,11 +44,11 @@ def _matrix(value: Any) -> Any:
 
 
 def _tolerances(literal: ast.Array, shape: tuple[int, ...]) -> Any:
-    """Per entry, half a unit of the last decimal that is written (relative to 1)."""
+    """Per entry, half a unit of the last decimal that is written ; 0 where it is exact."""
     rows = [list(i.items) if isinstance(i, ast.Array) else [i] for i in literal.items]
     if (len(rows), len(rows[0])) != shape:
         return None
-    near = np.full(shape, 1e-9)
+    near = np.zeros(shape)
     for r, row in enumerate(rows):
         for c, expr in enumerate(row):
             inner = expr.args[0] if isinstance(expr, ast.Apply) and expr.op == "neg" else expr

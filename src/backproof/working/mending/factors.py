@@ -29,6 +29,7 @@ from backproof.working.mending.chains import (
 from backproof.working.mending.edits import (
     AXES,
     AXIS,
+    BRACKET,
     COMPLEMENT,
     CONFUSED,
     DEEPER,
@@ -238,6 +239,10 @@ class Families:
             for value in near_numbers(exponent):
                 if value.value != 1:
                     yield Edit(1.08 + deep, put, apply("pow", base, value), POWER)
+        held = terms(base, self.spelling)
+        if len(held) > 1:  # `(a - b)**2` -> `a - b**2`
+            last = replace(held[-1], body=apply("pow", held[-1].body, exponent))
+            yield Edit(1.3 + deep, put, total([*held[:-1], last], self.spelling), BRACKET)
         remade = self.spelling.remade
         yield from self._factor(
             base, lambda b: put(remade(expr, args=(b, exponent))), depth, alone=False
@@ -324,7 +329,7 @@ class Families:
                 new = remade(expr, options=options)
                 yield Edit(0.98 + deep, put, new, AXIS)
                 if expr.op in REDUCTIONS:
-                    yield Edit(1.5 + deep, put, apply("transpose", new), AXIS)
+                    yield Edit(1.2 + deep, put, apply("transpose", new), AXIS)
         if expr.options:
             yield Edit(1.05 + deep, put, remade(expr, options=()), AXIS)
 

@@ -48,6 +48,7 @@ MOST_CANDIDATES = 4_000
 MOST_SECONDS = 0.5
 OWN_WORDS = 0.3  # an edit that arrives at what the sheet says elsewhere is that much likelier
 LEFT_SIDE = 0.5  # what an edit of the left side costs more
+ALIKE = 0.6  # a definition is told where at most this share of its tokens differ
 IDLE = 0.5  # what a truth costs more that says nothing new
 LEFT_OUT = 1.65  # where nothing likelier is found, a term is looked for in the difference
 TOLD_BASE, TOLD_TOKEN, TOLD_SHARE = 0.72, 0.08, 0.45
@@ -93,8 +94,13 @@ class Workbench:
                 continue
             if expr in claim.sides:
                 yield from (s for s in claim.sides if s != expr and not is_value(s))
-        if isinstance(expr, ast.Name) and expr.id in self.model.sheet.equations:
-            yield self.model.sheet.equations[expr.id].expr
+
+    def definition(self, expr: ast.Expr) -> ast.Expr | None:
+        """What a name is defined as."""
+        if not isinstance(expr, ast.Name):
+            return None
+        equation = self.model.sheet.equations.get(expr.id)
+        return None if equation is None else equation.expr
 
     def holds(self, claim: ast.Claim | None) -> bool:
         """Whether a mended claim is true for all values."""
@@ -157,7 +163,9 @@ class Search:
         left, right = self.claim.sides[self.broken], self.claim.sides[self.broken + 1]
         if is_value(right) or is_value(left):
             return None
-        found = self._side(self.broken + 1, self.broken, None)
+        found = None
+        if not _is_number(right):
+            found = self._side(self.broken + 1, self.broken, None)
         if self.broken == 0 and not _is_asked(left):
             found = self._side(0, 1, found)
         return found or self._number()
@@ -189,6 +197,9 @@ class Search:
         if not wanted:
             return best
         truths = list(dict.fromkeys(self.bench.truths(other, self.claim.loops)))
+        definition = self.bench.definition(other)
+        if definition is not None and self._share(old, definition) < ALIKE:
+            truths.append(definition)
         candidates = self._candidates(old, other, reference, truths, target < against)
         best = self._first(target, against, candidates, truths, extra, best)
         if (best is None or best.score > LEFT_OUT) and target > against:
@@ -219,6 +230,8 @@ class Search:
             if time.perf_counter() > self.until:
                 break
             side = edit.side()
+            if side in self.claim.sides:  # says nothing
+                continue
             told = own.get(side)
             score = cost if told is None else cost - OWN_WORDS
             if best is not None and score >= best.score:
@@ -247,7 +260,7 @@ class Search:
         if node is None or node.loops or reference.loops or self.mask is not None:
             return []
         run, value = wanted[0]
-        if value.ndim != 2:
+        if value.ndim != 2 or not run.value(node).any():
             return []
         parts = terms(old, self.spelling)
         shape = self.model.graph.resolve_shape(reference.shape)
@@ -297,13 +310,16 @@ class Search:
         """What the sheet says elsewhere; less likely where it only says `P @ P == P`."""
         before = self.spelling.spell(old)
         for truth in truths:
-            after = self.spelling.spell(truth)
-            distance = token_distance(before, after)
-            share = distance / max(len(tokens(before)), len(tokens(after)))
-            cost = TOLD_BASE + TOLD_TOKEN * distance + TOLD_SHARE * share
+            distance = token_distance(before, self.spelling.spell(truth))
+            cost = TOLD_BASE + TOLD_TOKEN * distance + TOLD_SHARE * self._share(old, truth)
             if other in set(ast.walk(truth)) or truth in set(ast.walk(other)):
                 cost += IDLE
             yield Edit(OWN_WORDS + cost, _same, truth, TOLD)
+
+    def _share(self, a: ast.Expr, b: ast.Expr) -> float:
+        """The share of the tokens of two expressions that differ."""
+        one, other = self.spelling.spell(a), self.spelling.spell(b)
+        return token_distance(one, other) / max(len(tokens(one)), len(tokens(other)))
 
     def _fits(self, side: ast.Expr, reference: Node) -> Node | None:
         try:
@@ -329,7 +345,10 @@ class Search:
     ) -> bool:
         looped = bool(node.loops or reference.loops or self.mask is not None)
         for run, value in wanted:
-            have = run.value(node)
+            try:
+                have = run.value(node)
+            except (ArithmeticError, ValueError, LookupError):
+                return False
             if looped:
                 have, value, mask = aligned(run, Sides(node, reference, "eq", self.mask))
                 if mask is not None:
@@ -422,6 +441,12 @@ def _filled(old: ast.Expr, wanted: Shape) -> Iterator[Edit]:
     elif isinstance(old, ast.Number):
         yield Edit(1.2, _same, ones if old.value == 1 else apply("mul", old, ones), FACTOR_MISSING)
     yield Edit(1.4, _same, apply("mul", old, ones), FACTOR_MISSING)
+
+
+def _is_number(expr: ast.Expr) -> bool:
+    while isinstance(expr, ast.Apply) and expr.op == "neg":
+        expr = expr.args[0]
+    return isinstance(expr, ast.Number)
 
 
 def _is_asked(expr: ast.Expr) -> bool:

@@ -49,7 +49,8 @@ def sum_edits(
         turned = [Term(False, second.body), Term(True, first.body, second.sign)]
         if first.minus:  # -a + b
             turned = [Term(False, first.body), Term(True, second.body)]
-        yield edit(1.06 if inside else 0.93, turned, TURNED)
+        plain = isinstance(first.body, ast.Number) or isinstance(second.body, ast.Number)
+        yield edit((1.06 if inside else 0.93) + (0.05 if plain else 0.0), turned, TURNED)
     elif len(parts) > 1:
         flipped = [replace(p, minus=not p.minus, sign=ast.NOWHERE) for p in parts]
         yield edit(1.12, sorted(flipped, key=lambda p: p.minus), SIGN)
@@ -68,6 +69,10 @@ def sum_edits(
             yield edit(1.12, rest, TERM_EXTRA)
             if len(rest) == 1 and rest[0].minus:
                 yield edit(1.2, [replace(rest[0], minus=False)], COMPLEMENT)
+        power = parts[-1].body
+        if isinstance(power, ast.Apply) and power.op == "pow":  # `a - b**2` -> `(a - b)**2`
+            inner = total([*parts[:-1], replace(parts[-1], body=power.args[0])], spelling)
+            yield Edit(1.3 + deep, put, apply("pow", inner, power.args[1]), BRACKET)
     if len(parts) == 2:
         yield Edit(1.4 + deep, put, apply("mul", parts[0].body, parts[1].body), OPERATOR)
     if len(parts) == 1:

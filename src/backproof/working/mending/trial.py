@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from backproof.calculus.elaborate import Elaborator
@@ -42,6 +43,9 @@ class CachedElaborator(Elaborator):
         return self._at(expr.op_span, lambda: self.graph.make(expr.op, left, right))
 
 
+MOST_ENTRIES = 4_000_000
+
+
 class SharedEvaluator(Evaluator):
     """Evaluates nodes that share most of their parts with nodes evaluated before."""
 
@@ -57,6 +61,9 @@ class SharedEvaluator(Evaluator):
             if missing:
                 stack.extend(missing)
                 continue
+            sizes = [d.evaluate(self.xp.sizes) for d in top.shape]
+            if min(sizes, default=1) < 1 or prod(sizes) > MOST_ENTRIES:
+                raise ArithmeticError("a candidate of a senseless size")
             if top.op.name == "name":
                 self.named(top.params[0])
             self._run(top)

@@ -28,6 +28,12 @@ def caret_diff(claim: str, suggestion: str) -> tuple[str, str, str]:
     """(the claim, the suggestion, carets under the places of the claim that differ)."""
     old, new = tokens(claim), tokens(suggestion)
     marks = [" "] * (len(claim) + 1)
+    if len(old) == len(new):
+        differ = [(t, at) for (t, at), (other, _) in zip(old, new, strict=True) if t != other]
+        if len(differ) <= 2:
+            for token, at in differ:
+                marks[at : at + len(token)] = "^" * len(token)
+            return claim, suggestion, "".join(marks).rstrip()
     matcher = SequenceMatcher(None, [t for t, _ in old], [t for t, _ in new], autojunk=False)
     for tag, low, high, _, _ in matcher.get_opcodes():
         if tag == "equal":
