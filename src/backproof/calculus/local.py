@@ -215,18 +215,24 @@ class Linear:
         inner = self._read(x)
         if inner is None:
             return None
-        factors = inner.args if inner.op.name == "matmul" else (inner,)
-        rest = factors[1:] if inner.op.name == "matmul" else ()
-        first = factors[0]
-        if first.op.name == "diag_of":
-            row = first.args[0].T
-        elif first.op.name == "eye":
-            row = self.graph.filled(1, (ONE, x.shape[0]))
-        else:
-            return self.graph.filled(1, (ONE, x.shape[0])) @ inner
-        for r in rest:
-            row = row @ r
-        return row
+        return self._row(inner, node.args[0].shape)
+
+    def _row(self, inner: Node, shape: Shape) -> Node:
+        """ones.T @ inner, read off where *inner* is diagonal."""
+        ones = self.graph.filled(1, (ONE, shape[0]))
+        if inner.op.name == "neg":
+            return -self._row(inner.args[0], shape)
+        if inner.op.name == "mul" and inner.args[0].is_number:
+            return inner.args[0] * self._row(inner.args[1], shape)
+        if inner.op.name == "div" and inner.args[1].is_number:
+            return self._row(inner.args[0], shape) / inner.args[1]
+        if inner.op.name == "diag_of":
+            return inner.args[0].T
+        if inner.op.name == "eye":
+            return ones
+        if inner.op.name == "matmul" and inner.args[0].op.name == "diag_of":
+            return inner.args[0].args[0].T @ inner.args[1]
+        return ones @ inner
 
 
 _LINEAR: dict[str, Callable[[Linear, Node], Node | None]] = {

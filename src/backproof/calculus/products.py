@@ -68,6 +68,8 @@ class Products:
         inside += [n for n in numbers if n.name in self.spellings]
         front = [n for n in numbers if n not in inside]
         parts = [e for e, _ in chain]
+        if len(chain) == 1 and arrays[0].op.name != "transpose":
+            inside, front = [], numbers
         place = _junction([shape for _, shape in chain])
         if inside and place is not None:
             parts.insert(place, _joined("mul", list(map(self._expr, inside))))
@@ -84,13 +86,24 @@ class Products:
         if not arrays or any(len(a.shape) != 2 for a in arrays):
             return None
         if len(arrays) == 1:
-            return [self._link(f) for f in _flat(arrays[0], "matmul")]
+            return [link for f in _flat(arrays[0], "matmul") for link in self._links(f)]
         chains = [a for a in arrays if a.op.name == "matmul" or a.name in self.spellings]
         rest = [a for a in arrays if a not in chains]
         if len(chains) != 1 or any(a.shape[1] != ONE for a in arrays):
             return None
         slope = ast.Apply("diag", (_joined("mul", list(map(self._expr, rest))),))
-        return [(slope, (False, False)), *(self._link(f) for f in _flat(chains[0], "matmul"))]
+        links = [link for f in _flat(chains[0], "matmul") for link in self._links(f)]
+        return [(slope, (False, False)), *links]
+
+    def _links(self, node: Node) -> list[tuple[ast.Expr, tuple[bool, bool]]]:
+        """A factor of a product; an entrywise product of columns is itself `diag(v) @ …`."""
+        if node.op.name == "mul":
+            arrays = _flat(node, "mul")
+            if len(arrays) > 1 and not any(a.is_number for a in arrays):
+                chain = self._chain(arrays)
+                if chain is not None:
+                    return chain
+        return [self._link(node)]
 
     def _link(self, node: Node) -> tuple[ast.Expr, tuple[bool, bool]]:
         return self._expr(node), (node.shape[0] == ONE, node.shape[-1] == ONE)

@@ -105,8 +105,7 @@ class Simplifier:
             args = [self._done[a.id] for a in node.args]
             result = self.graph.make(node.op.name, *args, params=node.params)
             result = self._rewritten(result)
-            if result.shape != node.shape:
-                result = result * self.graph.filled(1, node.shape)
+            result = self.filled_out(result, node.shape)
             self._done[node.id] = result
             self._done.setdefault(result.id, result)
         return self._done[root.id]
@@ -147,8 +146,19 @@ class Simplifier:
                 found.append(form(node))
             except (ratios.TooWide, ZeroDivisionError):
                 continue
-        fits = [n if n.shape == node.shape else n * self.graph.filled(1, node.shape) for n in found]
+        fits = [self.filled_out(n, node.shape) for n in found]
+        if node.op.name in ("mul", "div"):  # products in one order, sums as they were written
+            fits.append(fits.pop(0))
         return min(fits, key=self._length)
+
+    def filled_out(self, node: Node, shape: Shape) -> Node:
+        """The node stretched to a shape with ones, where it has not got it."""
+        if node.shape == shape:
+            return node
+        ones = self.graph.filled(1, shape)
+        if node.op.name == "div" and node.is_number:
+            return node.args[0] * ones / node.args[1]
+        return node * ones
 
     def _length(self, node: Node) -> tuple[int, int]:
         cost = self.cost(node)
@@ -158,7 +168,11 @@ class Simplifier:
         """The terms of a sum, each simplified by itself."""
         if node.op.name in ("add", "sub"):
             a, b = (self.tidy(x) for x in node.args)
-            return a + b if node.op.name == "add" else a - b
+            total = a + b if node.op.name == "add" else a - b
+            try:
+                return self.filled_out(self._as_sum(total), total.shape)
+            except (ratios.TooWide, ZeroDivisionError):
+                return total
         if node.op.name == "neg":
             return -self.tidy(node.args[0])
         return self._simplified(node)
@@ -337,7 +351,12 @@ class Simplifier:
             n, right = None, b
         core = self._joined(left, right)
         number = _product([x for x in (m, n) if x is not None])
-        return core if number is None else self.entries(number * core)
+        if number is None:
+            return core
+        try:
+            return self.filled_out(self._as_ratio(number * core), core.shape)
+        except (ratios.TooWide, ZeroDivisionError):
+            return number * core
 
     def _joined(self, a: Node, b: Node) -> Node:
         make = self.graph.make
@@ -354,7 +373,11 @@ class Simplifier:
         if rest is None:
             return node
         core = rest.T
-        if rest.op.name == "matmul" and all(len(a.shape) == 2 for a in rest.args):
+        fact = self.model.declared.get(rest.name or "")
+        if fact is not None and fact.kind in ("sym", "posdef", "diagonal"):
+            self.notes[f"{rest.name} is symmetric ({rest.name} is declared {fact.kind})"] = None
+            core = rest
+        elif rest.op.name == "matmul" and all(len(a.shape) == 2 for a in rest.args):
             a, b = rest.args
             core = self.turned(b.T) if b.T.op.name == "transpose" else b.T
             core = core @ (self.turned(a.T) if a.T.op.name == "transpose" else a.T)
@@ -370,6 +393,8 @@ class Simplifier:
         """A sum over an axis or over all, with everything taken out that it does not run over."""
         (axis,) = node.params
         x = node.args[0]
+        if len(x.shape) == 2 and node.is_number:
+            axis = None
         number, rest = self.split(x)
         outside = [] if number is None else [number]
         factors = _factors(rest) if rest is not None else []
@@ -380,10 +405,18 @@ class Simplifier:
         if inside is None or inside.shape != x.shape:
             ones = self.graph.filled(1, x.shape)
             inside = ones if inside is None else inside * ones
-        core = self._known_sum(inside, axis) or self._split_sum(inside, axis)
+        core = self._known_sum(inside, axis) or self._inner(inside) or (
+            self._split_sum(inside, axis)
+        )  # fmt: skip
         whole = _product([*outside, core])
         assert whole is not None
         return self.entries(whole)
+
+    def _inner(self, x: Node) -> Node | None:
+        """The sum of the column diag(u) @ v, as u.T @ v."""
+        if x.op.name == "matmul" and x.shape[-1] == ONE and x.args[0].op.name == "diag_of":
+            return x.args[0].args[0].T @ x.args[1]
+        return None
 
     def _known_sum(self, x: Node, axis: int | None) -> Node | None:
         size = ONE
@@ -527,10 +560,12 @@ class _Names(dict[str, Node]):
         return self.extra[name]
 
 
-def _place(node: Node) -> tuple[bool, bool, bool, int]:
-    """Where a factor stands in a product: numbers, matrix products, names, then sums."""
+def _place(node: Node) -> tuple[bool, bool, int, int]:
+    """Where a factor stands in a product: numbers, matrix products, names, sums, indicators."""
     sums = node.op.name in ("add", "sub")
-    return not node.is_number, node.op.name != "matmul", sums, node.id
+    return not node.is_number, node.op.name != "matmul", sums + 2 * (
+        node.op.promises == "binary"
+    ), node.id  # fmt: skip
 
 
 def _product(parts: list[Node]) -> Node | None:

@@ -93,6 +93,16 @@ def nothing(node: Node, args: Args) -> Expr | None:
     return None
 
 
+def root(node: Node, args: Args) -> Expr:
+    """The root of a sum of squares is a norm."""
+    (inner,) = args
+    if isinstance(inner, Apply) and inner.op == "sum":
+        (x,) = inner.args
+        if isinstance(x, Apply) and x.op == "pow" and x.args[1] == number(2):
+            return Apply("norm", (x.args[0],), inner.options)
+    return Apply("sqrt", args)
+
+
 def einsum(node: Node, args: Args) -> Expr:
     return Apply("einsum", (Text(node.params[0]), *args))
 

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from backproof.calculus.backward import Backward, replaced
-from backproof.calculus.derive import pull_back
+from backproof.calculus.backward import Backward
 from backproof.calculus.latex import latex_name
 from backproof.calculus.local import Local, direct_jacobian, local, local_shape
+from backproof.calculus.local_witness import verify_local
 from backproof.calculus.products import Products
-from backproof.calculus.witness import Witnessed, contradiction, verify_gradient, verify_jacobian
-from backproof.operators.node import Node, quantities
+from backproof.calculus.witness import Witnessed, contradiction
+from backproof.operators.node import Node
 from backproof.working.steps import Step, Verified
 from backproof.working.writing import latex_of, shape_brief, step_shape, written
 
@@ -28,10 +28,10 @@ MOST_PATHS = 6
 MOST_FACTORS = 12
 MOST_LOCALS = 24
 HOW = "numeric differentiation in decimals of 50 digits"
-HOW_COMPARED = "comparison entry by entry in decimals of 50 digits"
 # Rules that say little beside the others of the same equation.
 GENERAL = ("derivative of a sum", "derivative of a difference", "derivative of a negative",
-           "product rule", "derivative of a sum: ones")  # fmt: skip
+           "product rule", "derivative of a sum: ones", "axes read as indices",
+           "derivative of a sum, index by index", "entries collected into axes")  # fmt: skip
 
 
 def chain_steps(page: Page, back: Backward, products: Products) -> Iterator[Step]:
@@ -76,7 +76,7 @@ def _edges(back: Backward, path: list[str]) -> list[Edge]:
 def _chain(page: Page, chain: list[Edge], k: int) -> Step:
     """One product of local derivatives, with the shapes of its factors."""
     model = page.model
-    texts = [_label(page, edge) for edge in chain]
+    texts = [_label(page, e) if len(chain) > 1 else _direct(page, e) for e in chain]
     latex = [_latex(page, edge) for edge in chain]
     shapes = []
     for of, by in chain:
@@ -106,6 +106,11 @@ def _label(page: Page, edge: Edge) -> str:
     return f"∂{of}/∂{by}" if of else page.label(by)
 
 
+def _direct(page: Page, edge: Edge) -> str:
+    """The local derivative of the number itself by the name, where other paths lead there too."""
+    return f"{_label(page, edge)} (directly)"
+
+
 def _latex(page: Page, edge: Edge) -> str:
     of, by = edge
     if not of:
@@ -130,13 +135,17 @@ def _local(page: Page, back: Backward, products: Products, edge: Edge) -> Step:
         shown = found.rule if found.rule is not None else node
         passed = found.passed.name if found.passed is not None else "v"
         label_text, latex = f"{label} · {passed}", rf"{latex} \cdot {latex_name(passed or 'v')}"
-        verified = _check_rule(page, back, found, node)
+        verified = _check_rule(page, found, node)
         because = _rule_words(found)
         if expr is not None:
             return Step(
                 label, f"{label_text} = {written(expr)}", f"{latex} = {latex_of(model, expr)}",
                 step_shape(found.shape), None, because, verified, "local", 1,
             )  # fmt: skip
+    if found.rule is None and found.matrix is None:
+        because = "held fixed: no gradient is passed on"
+        shape = step_shape(found.shape)
+        return Step(label, f"{label} = 0", f"{latex} = 0", shape, None, because, None, "local", 1)
     if expr is None:
         text = f"{label}: no matrix form; {shape_brief(found.shape)}"
         return Step(label, text, "", step_shape(found.shape), None, because, None, "local", 1)
@@ -173,38 +182,18 @@ def _check_matrix(page: Page, back: Backward, found: Local, node: Node) -> Verif
     model, matrix = page.model, found.matrix
     assert matrix is not None
     whole = direct_jacobian(model, found.of, node, found.by, model.denominator)
-    points = back.simplify.check(whole, matrix)
-    if _again(page, node, found.by):
-        return Verified(HOW_COMPARED, points, 0) if points else None
-    seen = verify_jacobian(model, node, found.by, matrix, model.denominator, points=2)
-    return _verified(seen, found)
+    back.simplify.check(whole, matrix)
+    return _verified(verify_local(model, node, found, 2), found)
 
 
-def _check_rule(page: Page, back: Backward, found: Local, node: Node) -> Verified | None:
-    """The rule at the gradient that is really passed: the slope of sum(gradient * node)."""
-    model = page.model
-    if found.rule is None or found.passed is None or _again(page, node, found.by):
+def _check_rule(page: Page, found: Local, node: Node) -> Verified | None:
+    """The rule, for a gradient drawn at random."""
+    if found.rule is None or found.passed is None:
         return None
-    passed = model.deriver.gradient(page.root, found.of)
-    held = model.graph.make("stop", passed)
-    total = model.graph.make("sum", held * node, params=(None,))
-    rule = replaced(found.rule, {found.passed.id: passed})
-    direct = pull_back(node, passed, model.leaves[found.of]).get(found.by)
-    if direct is not None:
-        back.simplify.check(direct, rule)
-    return _verified(verify_gradient(model, total, found.by, rule, points=2), found)
+    return _verified(verify_local(page.model, node, found, 2), found)
 
 
 def _verified(seen: Witnessed, found: Local) -> Verified | None:
     if seen.failed:
         raise contradiction(f"the derivative of {found.of} by {found.by}")
     return Verified(HOW, seen.points, 0) if seen.points else None
-
-
-def _again(page: Page, node: Node, by: str) -> bool:
-    """Whether *by* is also reached through another name of the equation."""
-    model = page.model
-    return any(
-        n != by and model.deriver.connected(model.leaves[n], by) for n in quantities([node])
-    )
-

@@ -9,6 +9,7 @@ is checked against numeric differentiation before it is shown.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from backproof.calculus.backward import Backward, Line
 from backproof.calculus.latex import latex_name
@@ -32,6 +33,8 @@ from backproof.working.writing import latex_of, shape_words, step_shape, written
 MOST_PATHS = 6
 MOST_LINES = 30  # lines of the backward sweep that are shown before the middle is left out
 POINTS = 3
+ABBREVIATIONS = ("M", "Q", "R", "U", "H", "E")
+LONG_PART = 22  # characters of a repeated part that gets a name
 HOW = "numeric differentiation in decimals of 50 digits"
 
 
@@ -88,6 +91,8 @@ class Page:
         self.of = written(target)
         self.of_latex = latex_of(model, target)
         self.values = sheet_values(model)
+        self.taken = {*model.leaves, *model.sheet.dimensions}
+        self._short: dict[ast.Expr, str] = {}
         self._seen: dict[str, Verified | None] = {}
 
     # --- naming ------------------------------------------------------------------------------
@@ -124,6 +129,43 @@ class Page:
         fields = {"verified": self.verified(name), "kind": "local", **more}
         return Step(label, text, latex, shape, **fields)  # type: ignore[arg-type]
 
+    def short(
+        self, name: str, expr: ast.Expr | None, node: Node, **more: object
+    ) -> Iterator[Step]:
+        """The line, with a long part that it repeats named first: `M = (1 - Y)*step(…)`."""
+        while expr is not None:
+            part = self._repeated(expr)
+            if part is None:
+                break
+            if part not in self._short:
+                letter = next(c for c in ABBREVIATIONS if c not in self.taken)
+                self.taken.add(letter)
+                self._short[part] = letter
+                meaning = self.model.node(part) if not self._spelled(part) else None
+                yield Step(
+                    letter, f"{letter} = {written(part)}",
+                    f"{latex_name(letter)} = {latex_of(self.model, part)}",
+                    step_shape(meaning.shape) if meaning is not None else None,
+                    because="named here, as it is used more than once", depth=1,
+                )  # fmt: skip
+            expr = _put(expr, part, ast.Name(self._short[part]))
+        yield self.line(name, expr, node, **more)
+
+    def _repeated(self, expr: ast.Expr) -> ast.Expr | None:
+        """The longest part that is long and stands there twice, or that has a short name."""
+        counts: dict[ast.Expr, int] = {}
+        for e in ast.walk(expr):
+            if isinstance(e, ast.Apply):
+                counts[e] = counts.get(e, 0) + 1
+        known = [e for e in counts if e in self._short]
+        free = any(c not in self.taken for c in ABBREVIATIONS)
+        twice = [e for e, n in counts.items() if n > 1 and free and len(written(e)) >= LONG_PART]
+        return max([*known, *twice], key=lambda e: len(written(e)), default=None)
+
+    def _spelled(self, expr: ast.Expr) -> bool:
+        names = {e.id for e in ast.walk(expr) if isinstance(e, ast.Name)}
+        return bool(names & set(self._short.values()))
+
     # --- the parts of the page ---------------------------------------------------------------
 
     def unconnected(self) -> Iterator[Step]:
@@ -139,7 +181,7 @@ class Page:
             return
         products = Products(set(self.model.definitions), back.spellings())
         single = all(is_line(self.model.shape(n)) for n in back.lines if n != self.name)
-        if single and len(back.lines) > 1:
+        if single and len(back.lines) > (1 if back.start is None else 2):
             yield from chain_steps(self, back, products)
         yield from self.backward(back, products, single)
         yield from self.result(back, products, single)
@@ -200,7 +242,7 @@ class Page:
             yield from self.unsimplified(back, line, products)
         expr = products(line.line)
         because = "simplified" if merged else self.because(line)
-        yield self.line(line.name, expr, line.line, because=because, depth=1)
+        yield from self.short(line.name, expr, line.line, because=because, depth=1)
 
     def unsimplified(
         self, back: Backward, line: Line, products: Products
@@ -220,20 +262,18 @@ class Page:
     def result(self, back: Backward, products: Products, single: bool) -> Iterator[Step]:
         """The sum over the paths, and the readable matrix form."""
         line = back.lines[self.name]
-        value = line.value
+        value = line.line if back.kept() else line.value
         if line.line is not value and len(line.shares) > 1:
-            for share in line.shares if single else ():
+            for share in reversed(line.shares) if single else ():
                 if share.of and share.of != back.start:
                     above = back.lines[share.of]
-                    yield self.line(above.name, products(above.value), above.value,
-                                    because="along this path", depth=1)  # fmt: skip
-            yield self.line(
+                    yield from self.short(above.name, products(above.value), above.value,
+                                          because="along this path", depth=1)  # fmt: skip
+            yield from self.short(
                 self.name, products(line.line), line.line, because="the sum over the paths",
             )  # fmt: skip
-        for kept in back.kept():
-            yield self.line(kept.name, products(kept.value), kept.value, because="used below")
         zero = " (zero, though connected)" if value.fill == 0 else ""
-        yield self.line(
+        yield from self.short(
             self.name, products(value), value, kind="result",
             because=f"the matrix form, in the shape of {self.name}: "
             f"{shape_words(self.model.shape(self.name))}{zero}",
@@ -260,3 +300,18 @@ class Page:
             step_shape(node.shape), because="that part of the gradient", kind="result",
             verified=self.verified(self.name),
         )  # fmt: skip
+
+
+def _put(expr: ast.Expr, old: ast.Expr, new: ast.Expr) -> ast.Expr:
+    """The expression with a part replaced wherever it stands."""
+    if expr == old:
+        return new
+    match expr:
+        case ast.Apply(args=args):
+            return replace(expr, args=tuple(_put(a, old, new) for a in args))
+        case ast.Subscript(base=base):
+            return replace(expr, base=_put(base, old, new))
+        case ast.Comprehension(body=body):
+            return replace(expr, body=_put(body, old, new))
+        case _:
+            return expr

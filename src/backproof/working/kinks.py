@@ -5,7 +5,7 @@ Also what is held fixed. Knows operators only through what their entries say.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -24,10 +24,12 @@ def kink_steps(model: Model, back: Backward) -> Iterator[Step]:
     """Notes on kinks and on what is held fixed, and a warning where a value sits on a kink."""
     zeros: dict[int, Node] = {}
     held: dict[int, Node] = {}
+    taken: dict[str, None] = {}
     for node in _active(model, back):
         if node.op.holds:
             held[node.id] = node
         elif node.op.kinks is not None:
+            taken.update(dict.fromkeys(_jumps(node)))
             for zero in node.op.kinks(node):
                 zero = zero.args[0] if zero.op.name == "neg" else zero
                 zeros[zero.id] = zero
@@ -42,13 +44,9 @@ def kink_steps(model: Model, back: Backward) -> Iterator[Step]:
         where = " or ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
         if not all(n.is_number for n in ordered):
             where = f"an entry of {where}"
-        yield Step(
-            "kinks",
-            f"The derivative does not exist where {where} is 0 (a kink); there step(0) = 0 is "
-            "taken.",
-            kind="note",
-        )
-    yield from _hit(model, list(zeros.values()))
+        text = f"The derivative does not exist where {where} is 0 (a kink)"
+        yield Step("kinks", f"{text}; there {_taken(taken)} taken.", kind="note")
+    yield from _hit(model, list(zeros.values()), _taken(taken))
 
 
 def _active(model: Model, back: Backward) -> Iterator[Node]:
@@ -70,7 +68,23 @@ def _text(node: Node) -> str:
     return written(expr) if expr is not None else node.op.name
 
 
-def _hit(model: Model, zeros: list[Node]) -> Iterator[Step]:
+def _jumps(node: Node) -> Iterator[str]:
+    """The functions in the derivative of an operator that jump, as they are written."""
+    if node.op.pullback is None:
+        return
+    shares = node.op.pullback(node, node.graph.filled(1, node.shape), node)
+    below = {n.id for a in node.args for n in postorder([a])}
+    for n in postorder([s for s in shares if s is not None]):
+        if n.op.kinks is not None and n.id not in below and n is not node:
+            yield n.op.name
+
+
+def _taken(names: Mapping[str, None]) -> str:
+    shown = [f"{n}(0) = 0" for n in names]
+    return f"{listed(shown)} {'is' if len(shown) == 1 else 'are'}" if shown else "its formula is"
+
+
+def _hit(model: Model, zeros: list[Node], taken: str) -> Iterator[Step]:
     """A warning for every kink that the sheet's own values sit on."""
     if not zeros:
         return
@@ -88,7 +102,7 @@ def _hit(model: Model, zeros: list[Node]) -> Iterator[Step]:
         yield Step(
             "kinks",
             f"At the sheet's values {listed(entries)} {'is' if len(entries) == 1 else 'are'} "
-            "exactly 0: the derivative is not defined here, and what is shown takes step(0) = 0.",
+            f"exactly 0: the derivative is not defined here; {taken} taken.",
             kind="warning",
         )
 
