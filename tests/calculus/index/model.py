@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from fractions import Fraction
 
-from backproof.calculus.index import algebra, functions, matrices, powers
+from backproof.calculus.index import algebra, build, functions, matrices, powers
 from backproof.calculus.index.evaluate import Values
 from backproof.calculus.index.terms import ONE, Expr, Ix, Size, const, lit, size, var
 from backproof.operators.dims import Dim
@@ -112,25 +112,25 @@ class Maker:
         if rng.random() < 0.1 and len(scope) > 1:
             u, v = rng.sample(sorted(scope), 2)
             if scope[u] == scope[v]:
-                return algebra.delta(var(u), var(v), scope[u]), lambda env: float(env[u] == env[v])
+                return build.delta(var(u), var(v), scope[u]), lambda env: float(env[u] == env[v])
         for _ in range(20):
-            name = rng.choice(self.names)
-            labels: list[str] = []
-            for axis in SHAPES[name]:
-                fitting = [label for label, s in scope.items() if s == axis]
-                if not fitting:
-                    break
-                labels.append(rng.choice(fitting))
-            else:
-                made = algebra.entry(
-                    name,
-                    tuple(var(x) for x in labels),
-                    SHAPES[name],
-                    FACTS.get(name, frozenset()),
-                )
-                entry = self.vals.entries[name]
-                return made, lambda env: entry(*[env[x] for x in labels])
+            found = self.quantity(rng.choice(self.names), scope)
+            if found is not None:
+                return found
         return ONE, lambda env: 1.0
+
+    def quantity(self, name: str, scope: dict[str, Size]) -> Both | None:
+        """An entry of the quantity at indices in scope, if there are fitting ones."""
+        labels: list[str] = []
+        for axis in SHAPES[name]:
+            fitting = [label for label, s in scope.items() if s == axis]
+            if not fitting:
+                return None
+            labels.append(self.rng.choice(fitting))
+        args = tuple(var(x) for x in labels)
+        made = build.entry(name, args, SHAPES[name], FACTS.get(name, frozenset()))
+        entry = self.vals.entries[name]
+        return made, lambda env: entry(*[env[x] for x in labels])
 
     def make(self, depth: int, scope: dict[str, Size]) -> Both:
         rng = self.rng
@@ -226,8 +226,8 @@ class Maker:
             top, f = self.make(depth - 1, {**scope, kn: N})
             low, g = self.leaf({**scope, km: M})
             off_n, off_m = (0, N) if first_is_n else (M, 0)
-            at_n = algebra.delta(var(label), var(kn, off_n), both, N)
-            at_m = algebra.delta(var(label), var(km, off_m), both, M)
+            at_n = build.delta(var(label), var(kn, off_n), both, N)
+            at_m = build.delta(var(label), var(km, off_m), both, M)
             sides.append(
                 algebra.sum_over(algebra.mul(at_n, top), kn, N)
                 + algebra.sum_over(algebra.mul(at_m, low), km, M)
@@ -254,7 +254,7 @@ class Maker:
         for _ in range(2):
             one, f = self.make(depth - 1, {**scope, a: N})
             two, g = self.leaf({**scope, b: M})
-            e = algebra.mul(algebra.split(var(label), (var(a), var(b)), (N, M)), one)
+            e = algebra.mul(build.split(var(label), (var(a), var(b)), (N, M)), one)
             e = algebra.sum_over(algebra.sum_over(algebra.mul(e, two), a, N), b, M)
             sides.append(e)
             values_.append(lambda env, f=f, g=g: f(env) * g(env))  # type: ignore[misc]
@@ -327,7 +327,7 @@ class Maker:
         facts = FACTS.get(name, frozenset())
         if self.rng.random() < 0.3:
             row, col = col, row
-        made = algebra.entry(name, (var(row), var(col)), SHAPES[name], facts)
+        made = build.entry(name, (var(row), var(col)), SHAPES[name], facts)
         return made, lambda env: entry(env[row], env[col])
 
     def product(self, a: str, b: str, row: str, col: str) -> Both:

@@ -6,11 +6,26 @@ from fractions import Fraction
 
 import pytest
 
-from backproof.calculus.index.algebra import delta, entry, mul, rename, sum_over
-from backproof.calculus.index.matrices import det, inv
-from backproof.calculus.index.powers import log, power
-from backproof.calculus.index.reduce import assumption, is_zero
-from backproof.calculus.index.terms import ONE, Expr, Size, const, size, var
+from backproof.calculus.index import (
+    ONE,
+    Expr,
+    Size,
+    assumption,
+    const,
+    delta,
+    det,
+    dim_expr,
+    entry,
+    inv,
+    is_zero,
+    log,
+    mul,
+    power,
+    rename,
+    size,
+    sum_over,
+    var,
+)
 
 n, m, N, d = size("n"), size("m"), size("N"), size("d")
 NO_FACTS: frozenset[str] = frozenset()
@@ -219,8 +234,6 @@ def test_small_matrices_by_formula(n_: int) -> None:
 
 def test_centering() -> None:
     ones = Mat(ONE, N, N)
-    from backproof.calculus.index.algebra import dim_expr
-
     J = eye(N) - power(dim_expr(N), -1) * ones
     assert (J @ J - J).expr.is_zero
     assert sum_over(J.expr, "c", N).is_zero

@@ -4,35 +4,45 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from backproof.calculus.index.algebra import (
+from backproof.calculus.index import (
+    ONE,
+    ZERO,
+    Expr,
+    Ix,
+    Size,
+    absolute,
     before,
+    const,
     delta,
     dim_expr,
     entry,
-    mul,
-    rename,
-    split,
-    sum_over,
-)
-from backproof.calculus.index.functions import (
-    absolute,
     eq,
+    exp,
+    expand_dims,
     func,
     ind,
+    is_zero,
+    lit,
+    log,
     maximum,
     minimum,
+    mul,
+    needed_facts,
+    power,
+    red,
+    rename,
     sigmoid,
     sign,
+    size,
     softplus,
+    split,
+    substitute,
+    sum_over,
     symbolic_power,
     tanh,
+    var,
     where,
 )
-from backproof.calculus.index.matrices import red
-from backproof.calculus.index.powers import exp, log, power
-from backproof.calculus.index.reduce import is_zero, needed_facts
-from backproof.calculus.index.terms import ONE, ZERO, Expr, Ix, Size, const, lit, size, var
-from backproof.calculus.index.unfold import expand_dims, substitute
 from backproof.operators.dims import Dim
 
 n, K, N = size("n"), size("K"), size("N")

@@ -15,6 +15,7 @@ comes out. What it does, each step an identity of real numbers wherever both sid
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from fractions import Fraction
 from functools import lru_cache
 
@@ -22,21 +23,22 @@ from backproof.calculus.index.atoms import (
     delta_head,
     dim_head,
     order_head,
-    resized,
-    split_head,
-    tensor_head,
 )
 from backproof.calculus.index.budget import tick
 from backproof.calculus.index.canonical import canonical, oriented
+from backproof.calculus.index.labels import freed, fresh, lifted, loosened, renumbered
 from backproof.calculus.index.leads import instantiated, lead_of, own_choices
 from backproof.calculus.index.rules import (
     IDEMPOTENT,
     Raw,
+    actual,
     inverse_rule,
     order_rule,
     relation,
     split_rule,
     tensor_rule,
+    told,
+    unsized,
 )
 from backproof.calculus.index.terms import (
     BOUND,
@@ -71,7 +73,7 @@ power_hook: list[Callable[[Expr, Number], Expr]] = []
 # is that one, "zero" if it vanishes, "cover" if one of them always holds, "" if nothing is known.
 pair_hook: list[Callable[[Head, Args, Head, Args], str]] = []
 
-_depth = [0]
+_depth: ContextVar[int] = ContextVar("backproof_reduction_depth", default=0)
 DEEPEST_REDUCTION = 24
 
 
@@ -91,20 +93,12 @@ def mul(a: Expr, b: Expr) -> Expr:
         start = len(sizes)
         for (sizes2, factors2), c2 in right:
             if start and sizes2:
-                factors2 = _lift(factors2, start)
+                factors2 = lifted(factors2, start)
             tick(len(out))
             product = normal(sizes + sizes2, factors + factors2)
             for mono, c3 in product.terms.items():
                 put(out, mono, number(c * c2 * c3))
     return Expr(out)
-
-
-@lru_cache(maxsize=20_000)
-def _lift(factors: tuple[Factor, ...], by: int) -> tuple[Factor, ...]:
-    return tuple(
-        (h, tuple([(BOUND, a[1] + by, a[2], a[3]) if a[0] == BOUND else a for a in args]), e)
-        for h, args, e in factors
-    )
 
 
 def product(parts: list[Expr]) -> Expr:
@@ -139,7 +133,7 @@ def dim_expr(value: Size) -> Expr:
 # --- the normal form of one monomial -------------------------------------------------------------
 
 
-@lru_cache(maxsize=120_000)
+@lru_cache(maxsize=50_000)
 def normal(sizes: tuple[Size, ...], factors: tuple[Factor, ...]) -> Expr:
     """The normal form of the product of *factors*, summed over indices of these *sizes*."""
     coefficient: Number = 1
@@ -151,7 +145,7 @@ def normal(sizes: tuple[Size, ...], factors: tuple[Factor, ...]) -> Expr:
                 return ZERO
             coefficient *= sign
         if head.kind in "IL" and sizes:
-            head = _actual(head, args, sizes)
+            head = actual(head, args, sizes)
         key = (head, args)
         powers[key] = number(powers[key] + e) if key in powers else e
     special = False
@@ -218,36 +212,6 @@ def normal(sizes: tuple[Size, ...], factors: tuple[Factor, ...]) -> Expr:
     return Expr({mono: coefficient})
 
 
-def _actual(head: Head, args: Args, sizes: tuple[Size, ...]) -> Head:
-    """A delta or an order with the ranges that its summed indices really have."""
-    a, b = head.sizes
-    if args[0][0] == BOUND:
-        a = sizes[args[0][1]]
-    if args[1][0] == BOUND:
-        b = sizes[args[1][1]]
-    return resized(head, a, b)
-
-
-def with_sizes(expr: Expr, sizes: Mapping[str, Size]) -> Expr:
-    """The same expression, its deltas told over what its free indices run."""
-    if not sizes or not any(f[0].kind in "IL" for m in expr.terms for f in m[1]):
-        return expr
-    out: dict[Mono, Number] = {}
-    for (own, factors), c in expr.terms.items():
-        changed: list[Factor] = []
-        for h, args, e in factors:
-            if h.kind in "IL":
-                a, b = (
-                    sizes.get(x[1], s) if x[0] == FREE else s
-                    for x, s in zip(args, h.sizes, strict=True)
-                )
-                h = resized(h, a, b)
-            changed.append((h, args, e))
-        for mono, c2 in normal(own, tuple(changed)).terms.items():
-            put(out, mono, number(c * c2))
-    return Expr(out)
-
-
 Powers = dict[tuple[Head, Args], Number]
 
 
@@ -281,18 +245,6 @@ def _unused(sizes: tuple[Size, ...], powers: Powers, used: set[int]) -> Expr:
     return mul(scale, normal(kept, renumbered(_factors(powers), names)))
 
 
-def renumbered(factors: tuple[Factor, ...], names: Mapping[int, int]) -> tuple[Factor, ...]:
-    """Factors with their summed indices called by other numbers."""
-    return tuple(
-        (
-            h,
-            tuple([(BOUND, names[a[1]], a[2], a[3]) if a[0] == BOUND else a for a in args]),
-            e,
-        )
-        for h, args, e in factors
-    )
-
-
 def _expanded(sizes: tuple[Size, ...], powers: Powers, expand: list[Factor]) -> Expr:
     """Positive whole powers of sums multiplied out."""
     factors = _factors(powers)
@@ -308,39 +260,6 @@ def _summed(result: Expr, labels: list[str], sizes: tuple[Size, ...]) -> Expr:
     for label, extent in zip(labels, sizes, strict=True):
         result = sum_over(result, label, extent)
     return result
-
-
-def fresh(count: int, factors: list[Factor] | tuple[Factor, ...], *others: str) -> list[str]:
-    """*count* labels that occur in none of the factors."""
-    start = 0
-    for _, args, _ in factors:
-        for a in args:
-            if a[0] == FREE and a[1][0] == "%":
-                start = max(start, int(a[1][1:]) + 1)
-    for label in others:
-        if label[0] == "%":
-            start = max(start, int(label[1:]) + 1)
-    return [f"%{start + k}" for k in range(count)]
-
-
-def freed(factors: tuple[Factor, ...], labels: list[str]) -> tuple[Factor, ...]:
-    """Factors with their summed indices turned into free ones of these labels."""
-    if not labels:
-        return factors
-    return tuple(
-        (
-            h,
-            tuple([(FREE, labels[a[1]], a[2], a[3]) if a[0] == BOUND else a for a in args]),
-            e,
-        )
-        for h, args, e in factors
-    )
-
-
-def loosened(mono: Mono, *others: str) -> tuple[list[str], tuple[Factor, ...]]:
-    """A monomial's factors with summed indices made free: (their labels, the factors)."""
-    labels = fresh(len(mono[0]), mono[1], *others)
-    return labels, freed(mono[1], labels)
 
 
 def _special(sizes: tuple[Size, ...], powers: Powers) -> Expr | None:
@@ -411,37 +330,15 @@ def _delta(sizes: tuple[Size, ...], powers: Powers, head: Head, args: Args) -> E
     for old, new in found:
         if old[0] == BOUND:
             extent = head.sizes[1] if old[:2] == args[0][:2] else head.sizes[0]
-            told = _told(rest, old, extent) if new[0] == FREE else rest
-            return replaced(sizes, _factors(told), old, new, drop=True)
+            resized_rest = told(rest, old, extent) if new[0] == FREE else rest
+            return replaced(sizes, _factors(resized_rest), old, new, drop=True)
     old, new = max(found, key=lambda choice: str(choice[0][1]))
     if not any(a[0] == old[0] and a[1] == old[1] for _, other in rest for a in other):
         return None
     extent = head.sizes[1] if old[:2] == args[0][:2] else head.sizes[0]
-    told = _told(rest, old, extent) if new[0] == FREE else rest
-    changed = replaced(sizes, _factors(told), old, new, drop=False, keep=(head, args, 1))
+    resized_rest = told(rest, old, extent) if new[0] == FREE else rest
+    changed = replaced(sizes, _factors(resized_rest), old, new, drop=False, keep=(head, args, 1))
     return changed
-
-
-def _unsized(head: Head, old: Args, new: Args) -> Head:
-    """A literal that took the place of a shifted index no longer tells how long its axis is."""
-    if head.kind not in "IL" or not any(b[0] == LITERAL for b in new):
-        return head
-    a, b = (
-        0 if y[0] == LITERAL and x[0] != LITERAL and x[2] else s
-        for x, y, s in zip(old, new, head.sizes, strict=True)
-    )
-    return resized(head, a, b)
-
-
-def _told(powers: Powers, old: Ix, extent: Size) -> Powers:
-    """Deltas and orders told over what the index runs that is about to replace *old* in them."""
-    out: Powers = {}
-    for (h, args), e in powers.items():
-        if h.kind in "IL" and any(a[:2] == old[:2] for a in args):
-            a, b = (extent if x[:2] == old[:2] else s for x, s in zip(args, h.sizes, strict=True))
-            h = resized(h, a, b)
-        out[h, args] = e
-    return out
 
 
 def replaced(
@@ -465,7 +362,7 @@ def replaced(
             if h.body is not None and must_rebuild(h, after):
                 plain = False
                 break
-            changed.append((_unsized(h, args, after), after, e))
+            changed.append((unsized(h, args, after), after, e))
         else:
             changed.append((h, args, e))
     if plain:
@@ -530,7 +427,7 @@ def _lead_rule(
     sizes: tuple[Size, ...], powers: Powers, head: Head, args: Args, e: Number
 ) -> Expr | None:
     lead = lead_of(head)
-    if lead is None or _depth[0] > DEEPEST_REDUCTION:
+    if lead is None or _depth.get() > DEEPEST_REDUCTION:
         return None
     (own_sizes, lead_factors), _ = lead
     heads = {key[0] for key in powers}
@@ -576,7 +473,7 @@ def _apply_lead(
     outer = normal((), freed(kept, labels))
     up = normal((), ((head, own_args, number(e + 1)),)) if e != -1 else ONE
     same = normal((), ((head, own_args, e),))
-    _depth[0] += 1
+    deeper = _depth.set(_depth.get() + 1)
     try:
         tick()
         result = mul(outer, up - mul(filled, same)).scaled(number(Fraction(1) / lead[1]))
@@ -584,7 +481,7 @@ def _apply_lead(
             if b not in gone:
                 result = sum_over(result, label, extent)
     finally:
-        _depth[0] -= 1
+        _depth.reset(deeper)
     return result
 
 
@@ -634,7 +531,7 @@ def rename(expr: Expr, mapping: Mapping[str, Ix]) -> Expr:
     return _rename(expr, tuple(sorted(mapping.items())))
 
 
-@lru_cache(maxsize=30_000)
+@lru_cache(maxsize=15_000)
 def _rename(expr: Expr, items: tuple[tuple[str, Ix], ...]) -> Expr:
     mapping = dict(items)
     out: dict[Mono, Number] = {}
@@ -652,7 +549,7 @@ def _rename(expr: Expr, items: tuple[tuple[str, Ix], ...]) -> Expr:
             if after != args and h.body is not None and must_rebuild(h, after):
                 again = True
                 break
-            changed.append((_unsized(h, args, after), after, e))
+            changed.append((unsized(h, args, after), after, e))
         tick(len(out))
         if not again:
             result = normal(sizes, tuple(changed))
@@ -672,7 +569,7 @@ def _rename_factor(factor: Factor, mapping: Mapping[str, Ix]) -> Expr:
         [plus_offset(a, mapping[a[1]]) if a[0] == FREE and a[1] in mapping else a for a in args]
     )
     if h.body is None or not must_rebuild(h, after):
-        return normal((), ((_unsized(h, args, after), after, e),))
+        return normal((), ((unsized(h, args, after), after, e),))
     return rebuilt(h, after, e)
 
 
@@ -704,37 +601,3 @@ def opened_over(head: Head, args: Args) -> tuple[tuple[str, ...], Expr]:
     names: dict[str, Ix] = {f"${k}": (FREE, label, "", 0) for k, label in enumerate(labels)}
     names.update({f"${k + count}": a for k, a in enumerate(given)})
     return tuple(labels), rename(head.body, names)
-
-
-# --- plain atoms ---------------------------------------------------------------------------------
-
-
-def entry(
-    name: str,
-    args: Args = (),
-    sizes: tuple[Size, ...] = (),
-    facts: frozenset[str] = frozenset(),
-) -> Expr:
-    """An entry of a named quantity. Axes of one carry no index; *sizes* are those of the others."""
-    return normal((), ((tensor_head(name, sizes, facts), args, 1),))
-
-
-def delta(u: Ix, v: Ix, u_size: Size, v_size: Size | None = None, inside: bool = False) -> Expr:
-    """[u == v], where the variable of u runs over *u_size* and that of v over *v_size*.
-
-    *inside* says that v always lies on the axis of u, which sizes with names may not show: the
-    range x[2:4] of a column of n entries is u = i over n, v = k + 1 with k over 3.
-    """
-    v_size = u_size if v_size is None else v_size
-    return normal((), ((delta_head(u_size, v_size, inside), (u, v), 1),))
-
-
-def before(u: Ix, v: Ix, u_size: Size, v_size: Size | None = None) -> Expr:
-    """[u < v], for triangles and inner sums that stop at an outer index."""
-    v_size = u_size if v_size is None else v_size
-    return normal((), ((order_head(u_size, v_size), (u, v), 1),))
-
-
-def split(whole: Ix, parts: Args, radices: tuple[Size, ...]) -> Expr:
-    """[whole is the composite of parts], the last part counting fastest, as in kron and vec."""
-    return normal((), ((split_head(radices), (whole, *parts), 1),))

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from backproof.calculus.index.algebra import freed, fresh, mul, normal, rename, sum_over
+from backproof.calculus.index.algebra import mul, normal, rename, sum_over
 from backproof.calculus.index.budget import tick
+from backproof.calculus.index.labels import freed, fresh
 from backproof.calculus.index.terms import (
     BOUND,
     FREE,

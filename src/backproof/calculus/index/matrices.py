@@ -10,9 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from backproof.calculus.index.algebra import (
-    delta,
     dim_expr,
-    fresh,
     mul,
     normal,
     opened_over,
@@ -21,7 +19,9 @@ from backproof.calculus.index.algebra import (
     rename,
     sum_over,
 )
+from backproof.calculus.index.build import delta
 from backproof.calculus.index.closing import close
+from backproof.calculus.index.labels import fresh
 from backproof.calculus.index.powers import Undefined, content, exp, log, parts_of, power
 from backproof.calculus.index.signs import POSITIVE, sign_of
 from backproof.calculus.index.terms import (
@@ -298,6 +298,9 @@ def _determinant(expr: Expr, row: str, col: str, n: Size) -> Expr:
     shifted = _shifted_identity(expr, row, col, n)
     if shifted is not None:
         return shifted
+    updated = _low_rank_update(expr, row, col, n)
+    if updated is not None:
+        return updated
     return _det_atom(expr, row, col, n, facts)
 
 
@@ -313,8 +316,8 @@ def _det_atom(expr: Expr, row: str, col: str, n: Size, facts: frozenset[str]) ->
     return made if sign > 0 or not odd else -made
 
 
-def _shifted_identity(expr: Expr, row: str, col: str, n: Size) -> Expr | None:
-    """det(c I + U V), brought to the canonical one among its rotations det(c I + V U)."""
+def _identity_and_rest(expr: Expr, row: str, col: str, n: Size) -> tuple[Expr, Expr, Expr] | None:
+    """(identity, c, M) for a matrix c I + M of two terms with a number c."""
     if len(expr.terms) != 2:
         return None
     identity = delta(var(row), var(col), n)
@@ -330,6 +333,15 @@ def _shifted_identity(expr: Expr, row: str, col: str, n: Size) -> Expr | None:
             other = Expr({mono: c})
     if scale is None or other is None or row in scale.free or col in scale.free:
         return None
+    return identity, scale, other
+
+
+def _shifted_identity(expr: Expr, row: str, col: str, n: Size) -> Expr | None:
+    """det(c I + U V), brought to the canonical one among its rotations det(c I + V U)."""
+    parts = _identity_and_rest(expr, row, col, n)
+    if parts is None:
+        return None
+    identity, scale, other = parts
     ends = _outer_product(other, row, col)
     if ends and scale == ONE:
         return ONE + sum_over(rename(other, {col: var(row)}), row, n)
@@ -341,16 +353,75 @@ def _shifted_identity(expr: Expr, row: str, col: str, n: Size) -> Expr | None:
         return mul(outer, _determinant(inner, row, col, n))
     best: tuple[str, str, Size, Expr] = (str(n), expr.text, n, expr)
     for left, right, size in chain(other, row, col, None):
-        (label,) = fresh(1, tuple(f for e in (left, right) for m in e.terms for f in m[1]))
-        second = rename(right, {col: var(label)})
-        first = rename(left, {row: var(label)})
-        rotated = sum_over(mul(second, first), label, n)
-        whole = delta(var(row), var(col), size) + rotated
+        whole = delta(var(row), var(col), size) + _turned(left, right, row, col, n)
         swapped = rename(whole, {row: var(col), col: var(row)})
         for candidate in (whole, swapped):
             best = min(best, (str(size), candidate.text, size, candidate), key=lambda b: b[:2])
     _, _, size, body = best
     return _det_atom(body, row, col, size, frozenset())
+
+
+def _turned(left: Expr, right: Expr, row: str, col: str, n: Size) -> Expr:
+    """V U for the two factors U and V of a product of n columns in V."""
+    (label,) = fresh(1, tuple(f for e in (left, right) for m in e.terms for f in m[1]))
+    first, second = rename(right, {col: var(label)}), rename(left, {row: var(label)})
+    return sum_over(mul(first, second), label, n)
+
+
+def rotated(head: Head, args: Args) -> Expr | None:
+    """inv(c I + U V) = (I - U inv(c I + V U) V)/c, where the right side is the canonical one."""
+    if head.kind != "V":
+        return None
+    (row, col), body = opened_over(head, args)
+    n = head.sizes[0]
+    parts = _identity_and_rest(body, row, col, n)
+    if parts is None:
+        return None
+    _, scale, other = parts
+    best: tuple[str, str, Size, Expr, Expr, Expr] | None = None
+    for left, right, size in chain(other, row, col, None):
+        whole = mul(scale, delta(var(row), var(col), size)) + _turned(left, right, row, col, n)
+        closed = close(whole, (row, col))[0].text
+        if best is None or (str(size), closed) < best[:2]:
+            best = (str(size), closed, size, whole, left, right)
+    if best is None or best[:2] >= (str(n), close(body, (row, col))[0].text):
+        return None
+    _, _, size, whole, left, right = best
+    every = tuple(f for e in (left, right, whole) for m in e.terms for f in m[1])
+    k, m = fresh(2, ((head, args, 1), *every))
+    middle = inv(whole, row, col, size, var(k), var(m))
+    outer = mul(rename(left, {row: args[0], col: var(k)}), middle)
+    outer = sum_over(outer, k, size)
+    outer = sum_over(mul(outer, rename(right, {row: var(m), col: args[1]})), m, size)
+    return mul(delta(args[0], args[1], n) - outer, power(scale, -1))
+
+
+def _low_rank_update(expr: Expr, row: str, col: str, n: Size) -> Expr | None:
+    """det(A + U V) = det(A) det(I + inv(A) U V) for a plain matrix A, wherever A has an inverse.
+
+    Both sides are polynomials over det(A), and a free A has an inverse almost everywhere.
+    """
+    if len(expr.terms) != 2:
+        return None
+    for mono, c in expr.terms.items():
+        if mono[0] or len(mono[1]) != 1 or mono[1][0][2] != 1:
+            continue
+        head, args, _ = mono[1][0]
+        if head.kind != "T" or len(args) != 2 or not _plain(args, row, col):
+            continue
+        if head.facts - {"sym", "posdef"}:
+            continue
+        plain = Expr({mono: c})
+        update = expr - plain
+        if not _outer_product(update, row, col) and not chain(update, row, col, None):
+            continue
+        every = tuple(f for m in expr.terms for f in m[1])
+        (label,) = fresh(1, every)
+        inverse = inv(plain, row, col, n, var(row), var(label))
+        moved = sum_over(mul(inverse, rename(update, {row: var(label)})), label, n)
+        inner = delta(var(row), var(col), n) + moved
+        return mul(det(plain, row, col, n), det(inner, row, col, n))
+    return None
 
 
 def _outer_product(expr: Expr, row: str, col: str) -> bool:

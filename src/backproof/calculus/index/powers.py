@@ -15,7 +15,6 @@ from math import gcd, lcm
 
 from backproof.calculus.index.algebra import (
     ipow,
-    loosened,
     mul,
     normal,
     opened,
@@ -24,13 +23,13 @@ from backproof.calculus.index.algebra import (
     product,
     rebuilders,
     rename,
-    renumbered,
     sum_over,
 )
 from backproof.calculus.index.atoms import prime_head
 from backproof.calculus.index.budget import tick
 from backproof.calculus.index.canonical import components
 from backproof.calculus.index.closing import close
+from backproof.calculus.index.labels import loosened, renumbered
 from backproof.calculus.index.signs import (
     POSITIVE,
     UNKNOWN,
@@ -79,7 +78,7 @@ def rational_content(expr: Expr) -> Number:
     return number(Fraction(above, below))
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=10_000)
 def content(expr: Expr, full: bool) -> tuple[Number, tuple[Factor, ...], tuple[Mono, ...], Expr]:
     """(rational, common atoms, common sums, primitive rest), whose product is the expression.
 
@@ -249,7 +248,7 @@ def _selected(expr: Expr, row: tuple[Head, Args], f: Callable[[Expr], Expr]) -> 
 # --- powers --------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=30_000)
+@lru_cache(maxsize=10_000)
 def power(expr: Expr, r: Number) -> Expr:
     """expr ** r for a rational r, wherever that is defined."""
     r = number(r)
@@ -396,7 +395,7 @@ def _number_power(c: Number, r: Number) -> Expr:
 # --- exp and log ---------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=30_000)
+@lru_cache(maxsize=10_000)
 def exp(expr: Expr) -> Expr:
     """The exponential: one generator for each term, its coefficient as the exponent."""
     cases = by_cases(expr, exp)
@@ -419,7 +418,7 @@ def _exp_term(mono: Mono, c: Number) -> Expr:
     return normal((), ((Head.make("F", "exp", body=body, perms=perms), args, c),))
 
 
-@lru_cache(maxsize=30_000)
+@lru_cache(maxsize=10_000)
 def log(expr: Expr) -> Expr:
     """log|expr|, spread over products and powers."""
     if not expr.terms:

@@ -17,9 +17,6 @@ from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 
 from backproof.calculus.index.algebra import (
-    delta,
-    freed,
-    fresh,
     mul,
     normal,
     opened,
@@ -28,10 +25,12 @@ from backproof.calculus.index.algebra import (
     product,
     rename,
     sum_over,
-    with_sizes,
 )
 from backproof.calculus.index.budget import Budget, OutOfBudget, tick, within
+from backproof.calculus.index.build import delta, with_sizes
+from backproof.calculus.index.labels import freed, fresh
 from backproof.calculus.index.match import Rule, rewrite
+from backproof.calculus.index.matrices import rotated
 from backproof.calculus.index.powers import Undefined
 from backproof.calculus.index.rules import is_plain_inverse
 from backproof.calculus.index.signs import is_closed
@@ -53,7 +52,7 @@ from backproof.calculus.index.terms import (
     total,
     var,
 )
-from backproof.calculus.index.unfold import expand_dims, names_in, names_of_head
+from backproof.calculus.index.unfold import expand_dims, names_in, names_of_head, replace_atoms
 
 MOST_CLEARINGS = 3
 MOST_STRIPS = 2
@@ -79,6 +78,9 @@ def is_zero(
                 return True
             opened_up = expand_dims(expr, spread)
             if opened_up != expr and _zero(opened_up, rules):
+                return True
+            turned = replace_atoms(expr, rotated)
+            if turned != expr and _zero(turned, rules):
                 return True
             return _entry_by_entry(opened_up, rules, sizes or {}, spread)
         except (OutOfBudget, Undefined, RecursionError):
@@ -282,12 +284,14 @@ def _inverse_rules(head: Head) -> Iterator[Rule]:
     params = sorted(x for x in head.body.free if x not in ("$0", "$1"))
     tail = tuple(var(f"$p{x[1:]}") for x in params)
     names = {x: var(f"$p{x[1:]}") for x in params}
-    fitting = [m for m in head.body.terms if {"$0", "$1"} <= _free_of(m)]
+    fitting = [
+        m
+        for m in head.body.terms
+        if {"$0", "$1"} <= _free_of(m) and not any(f[0].kind == "I" for f in m[1])
+    ]
     if not fitting:
         return
     lead_mono = max(fitting, key=lambda m: (len(m[1]), len(m[0]), str(m[1])))
-    if len(lead_mono[1]) == 1 and lead_mono[1][0][0].kind == "I":
-        return
     c = head.body.terms[lead_mono]
     identity = delta(var("$i"), var("$k"), n)
     for left in (True, False):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from backproof.calculus.index.atoms import delta_head, order_head, split_head
+from backproof.calculus.index.atoms import delta_head, order_head, resized, split_head
 from backproof.calculus.index.terms import (
     BOUND,
     FREE,
@@ -324,3 +324,38 @@ def _plain_matrix(head: Head) -> tuple[Head, Args, int, int] | None:
     rows = [k for k, a in enumerate(args) if a == (FREE, "$0", "", 0)]
     columns = [k for k, a in enumerate(args) if a == (FREE, "$1", "", 0)]
     return (inner, args, rows[0], columns[0]) if len(rows) == len(columns) == 1 else None
+
+
+# --- what deltas and orders run over ---------------------------------------------------------
+
+
+def actual(head: Head, args: Args, sizes: tuple[Size, ...]) -> Head:
+    """A delta or an order with the ranges that its summed indices really have."""
+    a, b = head.sizes
+    if args[0][0] == BOUND:
+        a = sizes[args[0][1]]
+    if args[1][0] == BOUND:
+        b = sizes[args[1][1]]
+    return resized(head, a, b)
+
+
+def unsized(head: Head, old: Args, new: Args) -> Head:
+    """A literal that took the place of a shifted index no longer tells how long its axis is."""
+    if head.kind not in "IL" or not any(b[0] == LITERAL for b in new):
+        return head
+    a, b = (
+        0 if y[0] == LITERAL and x[0] != LITERAL and x[2] else s
+        for x, y, s in zip(old, new, head.sizes, strict=True)
+    )
+    return resized(head, a, b)
+
+
+def told(powers: Powers, old: Ix, extent: Size) -> Powers:
+    """Deltas and orders told over what the index runs that is about to replace *old* in them."""
+    out: Powers = {}
+    for (h, args), e in powers.items():
+        if h.kind in "IL" and any(a[:2] == old[:2] for a in args):
+            a, b = (extent if x[:2] == old[:2] else s for x, s in zip(args, h.sizes, strict=True))
+            h = resized(h, a, b)
+        out[h, args] = e
+    return out

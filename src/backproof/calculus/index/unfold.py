@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from itertools import permutations, product
 
 from backproof.calculus.index.algebra import (
-    loosened,
     mul,
     normal,
     opened_over,
@@ -23,6 +22,7 @@ from backproof.calculus.index.algebra import (
 from backproof.calculus.index.algebra import product as product_of
 from backproof.calculus.index.budget import tick
 from backproof.calculus.index.functions import maximum
+from backproof.calculus.index.labels import loosened
 from backproof.calculus.index.powers import power
 from backproof.calculus.index.terms import ONE, ZERO, Args, Expr, Factor, Head, Ix, Mono, lit, total
 
