@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from backproof.calculus.index import algebra
-from backproof.calculus.index.algebra import loosened
+from backproof.calculus.index import algebra, build
+from backproof.calculus.index.labels import loosened
 from backproof.calculus.index.budget import tick
 from backproof.calculus.index.functions import ind
 from backproof.calculus.index.powers import power
@@ -56,7 +56,7 @@ def _by_cases(expr: Expr) -> list[Expr] | None:
                 return [_with(expr, head, args, const(k)) for k in (0, 1)]
             entry = _entry_inside(head, args)
             if entry is not None:
-                size = algebra.entry(
+                size = build.entry(
                     f"{entry[0].name}|", entry[1], entry[0].sizes, frozenset(("positive",))
                 )
                 return [_with(expr, *entry, size), _with(expr, *entry, -size)]
@@ -157,7 +157,7 @@ def _without_units(expr: Expr) -> Expr:
                 top = max(e, units[key][1] if key in units else 0)
                 units[key] = ((head, args, 1), top)
     for (head, args, _), top in units.values():
-        s = algebra.entry(f"{head.name}~", args, head.sizes, frozenset(("positive",)))
+        s = build.entry(f"{head.name}~", args, head.sizes, frozenset(("positive",)))
         plus = ONE + s
         result = const(0)
         for (sizes, factors), c in expr.items():

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from backproof.calculus.index import algebra
+from backproof.calculus.index import algebra, build
 from backproof.calculus.index import functions as fn
 from backproof.calculus.index import matrices
 from backproof.calculus.index.terms import LITERAL, Expr, Ix, Size, const, lit, shift, size, var
@@ -143,7 +143,7 @@ class Translator:
             facts, turned = self._derived_facts(name)
             if turned:
                 labels.reverse()
-        return algebra.entry(
+        return build.entry(
             name, tuple(a.ix for a in labels), tuple(a.size for a in labels), frozenset(facts)
         )
 
@@ -190,10 +190,11 @@ class Translator:
             if other is None:
                 return self.const(1)
             return self.delta(other, At(lit(1), other.size))
-        return Term(algebra.delta(a.ix, b.ix, a.size or b.size, b.size or a.size))
+        return Term(build.delta(a.ix, b.ix, a.size or b.size, b.size or a.size))
 
     def embed(self, outer: At, inner: At, offset: Dim | int) -> Term:
-        return self.delta(outer, self.shift(inner, offset))
+        within = shift(inner.ix, offset)
+        return Term(build.delta(outer.ix, within, outer.size or inner.size, inner.size, True))
 
     def split(self, index: At | None, major: Dim, minor: Dim) -> tuple[Term, At | None, At | None]:
         one = self.const(1)
@@ -206,7 +207,7 @@ class Translator:
         i, p = self.fresh(major), self.fresh(minor)
         assert i is not None and p is not None
         radices = (i.size, p.size)
-        return Term(algebra.split(index.ix, (i.ix, p.ix), radices)), i, p
+        return Term(build.split(index.ix, (i.ix, p.ix), radices)), i, p
 
     def func(self, name: str, term: Term) -> Term:
         return Term(fn.func(name, term.expr))
@@ -273,7 +274,7 @@ class Translator:
         base = (
             const(label)
             if index.ix[0] == LITERAL
-            else algebra.entry(
+            else build.entry(
                 "#", ((kind, label, "", 0),), (index.size,), frozenset(("positive",))
             )
         )
@@ -286,7 +287,7 @@ class Translator:
         name = f"@{node.op.name}{node.id}"
         facts = frozenset((node.op.promises,) if node.op.promises in ("positive", "binary") else ("vanishing",))
         return Term(
-            algebra.entry(name, tuple(a.ix for a in own), tuple(a.size for a in own), facts)
+            build.entry(name, tuple(a.ix for a in own), tuple(a.size for a in own), facts)
         )
 
 
