@@ -101,6 +101,9 @@ FILE = click.Path(path_type=Path)
 @click.option("--tex", "tex_file", type=FILE, metavar="F", help="Write it as a LaTeX article to F.")
 @click.option("--html", "html_file", type=FILE, metavar="F", help="Write it as a page to F.")
 @click.option("--pdf", "pdf_file", type=FILE, metavar="F", help="Write it as PDF to F.")
+@click.option(
+    "--conventions", is_flag=True, help="Show the values that other unstated choices would give."
+)
 @click.pass_context
 def work(
     ctx: click.Context,
@@ -109,6 +112,7 @@ def work(
     tex_file: Path | None,
     html_file: Path | None,
     pdf_file: Path | None,
+    conventions: bool,
 ) -> None:
     """Answer everything that FILE asks, and judge everything that it claims.
 
@@ -126,7 +130,7 @@ def work(
         raise NotAvailable(
             f"Writing {what} is not available yet.", hint="--tex F writes LaTeX, --json F data"
         )
-    report = work_file(file)
+    report = work_file(file, conventions=conventions)
     _write(report, json_file, tex_file)
     if json_file == "-":
         from backproof.render.json import dumps, report_data

@@ -6,7 +6,7 @@ An error is an answer too: it stands where the answer would have stood and stops
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,25 +87,29 @@ class Report:
         return EXIT_REFUTED if failures or not held else 0
 
 
-def work_file(path: Path) -> Report:
-    """Everything asked and claimed in a file, answered."""
-    return work_document(read_sheets(path), paper=path.suffix.lower() in MARKDOWN)
+def work_file(path: Path, *, conventions: bool = False) -> Report:
+    """Everything asked and claimed in a file, answered.
+
+    conventions   each sheet also says which other readings would change its values
+    """
+    paper = path.suffix.lower() in MARKDOWN
+    return work_document(read_sheets(path), paper=paper, conventions=conventions)
 
 
-def work_document(document: Document, *, paper: bool) -> Report:
+def work_document(document: Document, *, paper: bool, conventions: bool = False) -> Report:
     """Everything asked and claimed in a paper or a sheet file, answered."""
     blocks = tuple(
-        _work_block(block) if isinstance(block, SheetBlock) else block.text
+        _work_block(block, conventions) if isinstance(block, SheetBlock) else block.text
         for block in document.blocks
     )
     return Report(document.source.name, document.title, paper, blocks)
 
 
-def _work_block(block: SheetBlock) -> SheetReport:
+def _work_block(block: SheetBlock, conventions: bool) -> SheetReport:
     if block.sheet is None:
         written = "" if block.error is None or block.error.place is None else _fenced(block)
         return SheetReport(block.name, statements=written, error=block.error)
-    return work_sheet(block.sheet)
+    return work_sheet(block.sheet, conventions=conventions)
 
 
 def _fenced(block: SheetBlock) -> str:
@@ -113,7 +117,7 @@ def _fenced(block: SheetBlock) -> str:
     return block.error.place.source.slice(block.span).strip("\n")
 
 
-def work_sheet(sheet: Sheet) -> SheetReport:
+def work_sheet(sheet: Sheet, *, conventions: bool = False) -> SheetReport:
     """Everything asked and claimed in a sheet, answered."""
     head = (sheet.name, sheet.title, sheet.text, statements_of(sheet))
     try:
@@ -128,6 +132,11 @@ def work_sheet(sheet: Sheet) -> SheetReport:
     failures: list[BackproofError] = []
     for ask in asks_of(model):
         answers.append(_answer(model, ask, failures))
+    try:
+        answers = _with_conventions(model, answers, conventions)
+    except (BackproofError, RecursionError, MemoryError) as error:
+        failures.append(as_error(error))
+        answers.append(failed("conventions", failures[-1]))
     verdicts: list[Verdict] = []
     try:
         from backproof.working.claims import check_claims
@@ -150,6 +159,24 @@ def _answer(model: Model, ask: Ask, failures: list[BackproofError]) -> Working:
     except (BackproofError, RecursionError, MemoryError) as error:
         failures.append(as_error(error).at(model.sheet.place(ask.span)))
         return failed(ask.text, failures[-1])
+
+
+_VALUED = ("forward", "value", "gradient", "step")
+
+
+def _with_conventions(model: Model, answers: list[Working], all_: bool) -> list[Working]:
+    """The answers, the last one with values noting which conventions were taken; or all of them."""
+    from backproof.working.conventions import convention_note, conventions_working
+
+    if all_:
+        return [*answers, conventions_working(model)]
+    at = [k for k, w in enumerate(answers) if w.ask.split(" ")[0] in _VALUED]
+    note = convention_note(model) if at else None
+    if note is None:
+        return answers
+    last = answers[at[-1]]
+    marked = replace(last, steps=(*last.steps, note))
+    return [*answers[: at[-1]], marked, *answers[at[-1] + 1 :]]
 
 
 def failed(ask: str, error: BackproofError) -> Working:
