@@ -109,12 +109,12 @@ class Evaluator:
                 continue
             args = [done[a.id] for a in node.args]
             if len(args) > 1:
-                args = _align(node, args)
+                args = align(node, args)
             done[node.id] = node.op.numeric(self.xp, node, args)
         return done[root.id]
 
 
-def _align(node: Node, args: list[Array]) -> list[Array]:
+def align(node: Node, args: list[Array]) -> list[Array]:
     """Gives the arguments one set of loop axes, and numbers the rank of tensors beside them."""
     loops = merged_loops(node.args)
     rank = len(node.shape) if node.op.elementwise else 0

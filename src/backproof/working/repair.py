@@ -22,9 +22,7 @@ from backproof.working.mending.words import caret_diff
 __all__ = ["caret_diff", "mended", "mended_one"]
 
 
-def mended(
-    judge: Judge, claims: Sequence[ast.Claim], verdicts: Sequence[Verdict]
-) -> list[Verdict]:
+def mended(judge: Judge, claims: Sequence[ast.Claim], verdicts: Sequence[Verdict]) -> list[Verdict]:
     """The verdicts, with a suggestion where a small edit makes a refuted claim hold."""
     bench = Workbench(judge, claims, verdicts)
     return [mended_one(bench, c, v) for c, v in zip(claims, verdicts, strict=True)]

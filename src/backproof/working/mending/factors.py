@@ -200,9 +200,7 @@ class Families:
 
     def _put_item(self, expr: ast.Array, k: int, put: Put) -> Put:
         items = expr.items
-        return lambda b: put(
-            self.spelling.remade(expr, items=(*items[:k], b, *items[k + 1 :]))
-        )
+        return lambda b: put(self.spelling.remade(expr, items=(*items[:k], b, *items[k + 1 :])))
 
     def _name(self, expr: ast.Name, put: Put, deep: float) -> Iterator[Edit]:
         for cost, other in self.pieces.names_like(expr.id):
@@ -215,9 +213,7 @@ class Families:
                 for cost, other in self.pieces.names_beside(expr.id):
                     yield Edit(cost + deep, put, apply(op, expr, ast.Name(other)), TERM_MISSING)
 
-    def _transposed(
-        self, expr: ast.Apply, base: ast.Expr, put: Put, depth: int
-    ) -> Iterator[Edit]:
+    def _transposed(self, expr: ast.Apply, base: ast.Expr, put: Put, depth: int) -> Iterator[Edit]:
         def put_base(new: ast.Expr) -> ast.Expr:
             if is_transpose(new):
                 return put(transposed(new))

@@ -117,9 +117,7 @@ def _depends(model: Model, sides: Sides) -> set[str]:
     return names
 
 
-def _trials(
-    model: Model, used: list[str], points: list[Point]
-) -> Iterator[tuple[str, Redraw]]:
+def _trials(model: Model, used: list[str], points: list[Point]) -> Iterator[tuple[str, Redraw]]:
     for name in used:
         array = points[0].floats[name]
         if array.ndim != 2 or array.size > LARGEST:
@@ -174,6 +172,3 @@ def _equal(model: Model, sides: Sides, point: Point, floats: Mapping[str, Array]
         return False
     near = 1e-7 * max(1e-3, float(np.abs(left).max()))
     return bool(np.abs(left - right).max() <= near)
-
-
-

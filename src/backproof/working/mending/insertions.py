@@ -68,9 +68,7 @@ def _scalar(
             yield Edit(cost + 0.03, put, product(new), FACTOR_MISSING)
 
 
-def _places(
-    parts: Sequence[Factor], pieces: Pieces
-) -> Iterator[tuple[float, _New, Shape | None]]:
+def _places(parts: Sequence[Factor], pieces: Pieces) -> Iterator[tuple[float, _New, Shape | None]]:
     """(extra cost, how the factors read with more put in, the shape that is multiplied)."""
     n = len(parts)
     matrices = any(p.op == "matmul" for p in parts)
@@ -136,9 +134,7 @@ def _bracketed(parts: Sequence[Factor], low: int, high: int, before: bool = Fals
     return _New(parts, low, high, before)
 
 
-def _between(
-    parts: Sequence[Factor], body: ast.Expr, put: Put, cost: float
-) -> Iterator[Edit]:
+def _between(parts: Sequence[Factor], body: ast.Expr, put: Put, cost: float) -> Iterator[Edit]:
     """A matrix between, before or behind the factors of a matrix product."""
     n = len(parts)
     first = 1 if isinstance(parts[0].body, ast.Number) and n > 1 else 0

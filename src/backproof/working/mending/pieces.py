@@ -52,9 +52,7 @@ class Pieces:
             case ast.Name(id=name):
                 return name in self._dimensions
             case ast.Apply(op="mul" | "add" | "sub", args=(a, b)):
-                return self.is_dimension(a) and (
-                    self.is_dimension(b) or isinstance(b, ast.Number)
-                )
+                return self.is_dimension(a) and (self.is_dimension(b) or isinstance(b, ast.Number))
             case _:
                 return False
 

@@ -81,9 +81,7 @@ class ProductEdits:
         yield from self._halves()
         yield from self.numbers()
         yield from self.sizes()
-        yield from insertions(
-            self.parts, self.put, self.depth, self.spelling, self.pieces
-        )
+        yield from insertions(self.parts, self.put, self.depth, self.spelling, self.pieces)
 
     # --- the product as a whole ----------------------------------------------------------------
 

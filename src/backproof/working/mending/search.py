@@ -304,9 +304,7 @@ class Search:
         found.sort(key=lambda e: e.cost)
         return found[:MOST_CANDIDATES]
 
-    def _told(
-        self, old: ast.Expr, other: ast.Expr, truths: Sequence[ast.Expr]
-    ) -> Iterator[Edit]:
+    def _told(self, old: ast.Expr, other: ast.Expr, truths: Sequence[ast.Expr]) -> Iterator[Edit]:
         """What the sheet says elsewhere; less likely where it only says `P @ P == P`."""
         before = self.spelling.spell(old)
         for truth in truths:

@@ -59,9 +59,7 @@ def _declared(model: Model) -> Iterator[ast.Expr]:
             yield from declaration.set.dims
 
 
-def _spliced(
-    model: Model, claim: ast.Claim, old: ast.TupleExpr | ast.SetExpr, new: str
-) -> str:
+def _spliced(model: Model, claim: ast.Claim, old: ast.TupleExpr | ast.SetExpr, new: str) -> str:
     text, whole = model.sheet.source.text, claim.text_span
     mended = text[whole.start : old.span.start] + new + text[old.span.end : whole.end]
     return " ".join(mended.split())

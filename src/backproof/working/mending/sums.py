@@ -103,9 +103,7 @@ def _turned(parts: Sequence[Term], minus: bool) -> list[Term]:
     ]
 
 
-def _regrouped(
-    parts: Sequence[Term], put: Put, deep: float, spelling: Spelling
-) -> Iterator[Edit]:
+def _regrouped(parts: Sequence[Term], put: Put, deep: float, spelling: Spelling) -> Iterator[Edit]:
     """A bracket moved: `log(a) - b` for `log(a - b)`, `1 - log(D)` for `log(1 - D)`."""
     for k, part in enumerate(parts):
         inner = factors(part.body, spelling)

@@ -6,7 +6,7 @@ from math import prod
 from typing import Any
 
 from backproof.calculus.elaborate import Elaborator
-from backproof.calculus.evaluate import Evaluator
+from backproof.calculus.evaluate import Evaluator, align
 from backproof.calculus.model import Model
 from backproof.language import syntax as ast
 from backproof.operators.node import Node
@@ -65,7 +65,10 @@ class SharedEvaluator(Evaluator):
             if min(sizes, default=1) < 1 or prod(sizes) > MOST_ENTRIES:
                 raise ArithmeticError("a candidate of a senseless size")
             if top.op.name == "name":
-                self.named(top.params[0])
-            self._run(top)
+                done[top.id] = self.named(top.params[0])
+            else:
+                args = [done[a.id] for a in top.args]
+                args = align(top, args) if len(args) > 1 else args
+                done[top.id] = top.op.numeric(self.xp, top, args)
             stack.pop()
         return done[node.id]
