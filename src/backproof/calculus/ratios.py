@@ -69,6 +69,19 @@ def common(terms: Sequence[Ratio]) -> Ratio:
     return Ratio(content, _ordered(shared))
 
 
+def shared(terms: Sequence[Ratio]) -> Ratio:
+    """What every term has: content, common factors, and denominators that all of them have."""
+    exponents: dict[Poly, int] = {}
+    for poly, first in terms[0].factors:
+        found = [dict(t.factors).get(poly, 0) for t in terms]
+        if all(e * first > 0 for e in found):
+            exponents[poly] = min(found, key=abs)
+    content = _content([t.coefficient for t in terms])
+    if all(t.coefficient < 0 for t in terms):
+        content = -content
+    return Ratio(content, _ordered(exponents))
+
+
 def plus(terms: Sequence[Ratio], idempotent: Container[int] = ()) -> Ratio:
     """The sum over one denominator, with everything cancelled that divides it."""
     terms = [t for t in terms if t.coefficient]

@@ -52,15 +52,11 @@ class Simplifier:
         self._signs: dict[Poly, int] = {}  # -1: the factor reads better turned round
         self._atoms: dict[int, Node] = {}
         self._runs: list[Evaluator] | None = None
-        self._named = {
-            node.id: model.leaves[name]
-            for name, node in model.definitions.items()
-            if node.args and not node.loops
-        }
+        self._named: dict[int, Node] = {}
         self._meanings: dict[Poly, list[tuple[Ratio, Node]]] = {}
         for name, node in model.definitions.items():
-            if node.op.name in _ARITHMETIC and node.args and not node.loops:
-                self._note_name(name, node)
+            if node.args and not node.loops:
+                self._learn_name(name, node)
 
     # --- simplifying -------------------------------------------------------------------------
 
@@ -116,15 +112,24 @@ class Simplifier:
         rule = _RULES.get(node.op.name)
         return node if rule is None else rule(self, node)
 
-    def _note_name(self, name: str, definition: Node) -> None:
-        """A product or sum that the sheet has a name for is written as that name."""
+    def _learn_name(self, name: str, definition: Node) -> None:
+        """What the sheet has a name for is written as that name, also as part of a product."""
+        leaf = self.model.leaves[name]
+        plain = self._simplified(definition)
+        if plain.name is not None or plain.fill is not None:
+            return
+        for node in (definition, plain):
+            self._named[node.id] = leaf
+            self._done[node.id] = leaf
+        if plain.op.name not in _ARITHMETIC:
+            return
         try:
-            r = self.ratio(definition)
+            r = self.ratio(plain)
         except (ratios.TooWide, ZeroDivisionError):
             return
         if r.factors and (len(r.factors) > 1 or len(r.factors[0][0]) > 1):
             widest = max(r.factors, key=lambda f: len(f[0]))[0]
-            self._meanings.setdefault(widest, []).append((r, self.model.leaves[name]))
+            self._meanings.setdefault(widest, []).append((r, leaf))
 
     def _named_parts(self, r: Ratio) -> tuple[Ratio, list[Node]]:
         """(what is left, the names that stand for the rest of a product)."""
@@ -251,7 +256,7 @@ class Simplifier:
             return self.graph.filled(0, node.shape)
         if len(terms) == 1:
             return self.rebuilt(terms[0])
-        outside = ratios.common(terms)
+        outside = ratios.shared(terms)
         inverse = ratios.to_power(outside, -1)
         inside = [ratios.times(t, inverse) for t in terms]
         inside.sort(key=lambda t: t.coefficient < 0)
@@ -518,7 +523,7 @@ class Simplifier:
         """Compares two nodes at random points; the number of points, or InternalContradiction."""
         tried = 0
         with decimal_context(), np.errstate(all="ignore"):
-            for run in self._evaluators():
+            for run in self.evaluators():
                 a, b = run.value(before), run.value(after)
                 a, b = np.broadcast_arrays(a, b)
                 if not defined(a) or not defined(b):
@@ -535,7 +540,8 @@ class Simplifier:
                     )
         return tried
 
-    def _evaluators(self) -> list[Evaluator]:
+    def evaluators(self) -> list[Evaluator]:
+        """One evaluator for each of the random points, in decimals where the arrays are small."""
         if self._runs is None:
             points = draw_points(self.model, POINTS, seed=11)
             self._runs = []

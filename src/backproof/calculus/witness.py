@@ -8,7 +8,7 @@ Knows nothing of how the derivative was derived.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -96,7 +96,7 @@ def _verify(
     tried = failed = 0
     rng = random.Random(seed)
     with decimal_context(), np.errstate(all="ignore"):
-        for point in draw_points(model, points + 4, seed):
+        for point in _drawn(model, points, seed):
             if tried == points or point.large:
                 break
             outcome = _slope(model, point, root, wrt, rng)
@@ -111,6 +111,12 @@ def _verify(
             gap = np.abs(np.asarray(derived, dtype=object).ravel() - slope.ravel())
             failed += bool((gap > NEAR * scale).any())
     return Witnessed(tried, failed)
+
+
+def _drawn(model: Model, points: int, seed: int) -> Iterator[Point]:
+    """Random points, and a few more only where the first are not enough."""
+    yield from draw_points(model, points, seed)
+    yield from draw_points(model, points + 4, seed)[points:]
 
 
 def _slope(

@@ -135,7 +135,7 @@ def _local(page: Page, back: Backward, products: Products, edge: Edge) -> Step:
         shown = found.rule if found.rule is not None else node
         passed = found.passed.name if found.passed is not None else "v"
         label_text, latex = f"{label} · {passed}", rf"{latex} \cdot {latex_name(passed or 'v')}"
-        verified = _check_rule(page, found, node)
+        verified = _check_rule(page, back, found, node)
         because = _rule_words(found)
         if expr is not None:
             return Step(
@@ -183,14 +183,14 @@ def _check_matrix(page: Page, back: Backward, found: Local, node: Node) -> Verif
     assert matrix is not None
     whole = direct_jacobian(model, found.of, node, found.by, model.denominator)
     back.simplify.check(whole, matrix)
-    return _verified(verify_local(model, node, found, 2), found)
+    return _verified(verify_local(model, node, found, back.simplify.evaluators()), found)
 
 
-def _check_rule(page: Page, found: Local, node: Node) -> Verified | None:
+def _check_rule(page: Page, back: Backward, found: Local, node: Node) -> Verified | None:
     """The rule, for a gradient drawn at random."""
     if found.rule is None or found.passed is None:
         return None
-    return _verified(verify_local(page.model, node, found, 2), found)
+    return _verified(verify_local(page.model, node, found, back.simplify.evaluators()), found)
 
 
 def _verified(seen: Witnessed, found: Local) -> Verified | None:
