@@ -14,11 +14,10 @@ from fractions import Fraction
 import numpy as np
 
 from backproof.calculus import ratios
+from backproof.calculus.entries import ARITHMETIC, FAILS, Entries, product_of
 from backproof.calculus.evaluate import Evaluator, defined
 from backproof.calculus.model import Model
-from backproof.calculus.notation import syntax, text
 from backproof.calculus.points import draw_points
-from backproof.calculus.ratios import Poly, Ratio
 from backproof.errors import InternalContradiction
 from backproof.operators.arithmetic import decimal_context
 from backproof.operators.dims import ONE, SCALAR, Dim, Shape
@@ -28,12 +27,9 @@ from backproof.operators.reductions import last_axis
 
 POINTS = 2
 NEAR = 1e-30
-MOST_TERMS = 16
-MOST_FACTORS = 12
-TOO_LONG = 120
 
 
-class Simplifier:
+class Simplifier(Entries):
     """Simplifies nodes over the names of a model.
 
     extra   further names with the nodes that they stand for, such as gradients that were named
@@ -41,19 +37,12 @@ class Simplifier:
     """
 
     def __init__(self, model: Model, extra: Mapping[str, Node] | None = None) -> None:
-        self.model = model
-        self.graph = model.graph
+        super().__init__(model)
         self.extra: dict[str, Node] = dict(extra or {})
         self.notes: dict[str, None] = {}
         self._done: dict[int, Node] = {}
-        self._ratios: dict[int, Ratio] = {}
-        self._costs: dict[int, int] = {}
-        self._idempotent: set[int] = set()
-        self._signs: dict[Poly, int] = {}  # -1: the factor reads better turned round
-        self._atoms: dict[int, Node] = {}
         self._runs: list[Evaluator] | None = None
         self._named: dict[int, Node] = {}
-        self._meanings: dict[Poly, list[tuple[Ratio, Node]]] = {}
         for name, node in model.definitions.items():
             if node.args and not node.loops:
                 self._learn_name(name, node)
@@ -70,22 +59,6 @@ class Simplifier:
     def plain(self, node: Node) -> Node:
         """The same without the check, for nodes over names that have no value."""
         return self._simplified(node)
-
-    def cost(self, node: Node) -> int:
-        """How long a node is when it is written out."""
-        stack = [node]
-        while stack:
-            n = stack[-1]
-            if n.id in self._costs:
-                stack.pop()
-                continue
-            todo = [a for a in n.args if a.id not in self._costs]
-            if todo:
-                stack.extend(todo)
-                continue
-            own = n.op.name != "neg"  # a sign costs nothing
-            self._costs[n.id] = own + sum(self._costs[a.id] for a in n.args)
-        return self._costs[node.id]
 
     def _simplified(self, root: Node) -> Node:
         stack = [root]
@@ -115,59 +88,24 @@ class Simplifier:
     def _learn_name(self, name: str, definition: Node) -> None:
         """What the sheet has a name for is written as that name, also as part of a product."""
         leaf = self.model.leaves[name]
+        met = definition.id in self._done
         plain = self._simplified(definition)
         if plain.name is not None or plain.fill is not None:
             return
         for node in (definition, plain):
             self._named[node.id] = leaf
             self._done[node.id] = leaf
-        if plain.op.name not in _ARITHMETIC:
+        if met:  # what was simplified before does not know the name yet
+            self._done = dict(self._named)
+        if plain.op.name not in ARITHMETIC:
             return
         try:
             r = self.ratio(plain)
-        except (ratios.TooWide, ZeroDivisionError):
+        except FAILS:
             return
         if r.factors and (len(r.factors) > 1 or len(r.factors[0][0]) > 1):
             widest = max(r.factors, key=lambda f: len(f[0]))[0]
             self._meanings.setdefault(widest, []).append((r, leaf))
-
-    def _named_parts(self, r: Ratio) -> tuple[Ratio, list[Node]]:
-        """(what is left, the names that stand for the rest of a product)."""
-        names: list[Node] = []
-        for poly, _ in r.factors:
-            for meaning, leaf in self._meanings.get(poly, ()):
-                if set(meaning.factors) <= set(r.factors):
-                    r = self.times(r, ratios.to_power(meaning, -1))
-                    names.append(leaf)
-        return r, names
-
-    # --- entry by entry ----------------------------------------------------------------------
-
-    def entries(self, node: Node) -> Node:
-        """The shortest form of an elementwise expression."""
-        found = [node]
-        for form in (self._as_ratio, self._as_terms, self._as_sum):
-            try:
-                found.append(form(node))
-            except (ratios.TooWide, ZeroDivisionError):
-                continue
-        fits = [self.filled_out(n, node.shape) for n in found]
-        if node.op.name in ("mul", "div"):  # products in one order, sums as they were written
-            fits.append(fits.pop(0))
-        return min(fits, key=self._length)
-
-    def filled_out(self, node: Node, shape: Shape) -> Node:
-        """The node stretched to a shape with ones, where it has not got it."""
-        if node.shape == shape:
-            return node
-        ones = self.graph.filled(1, shape)
-        if node.op.name == "div" and node.is_number:
-            return node.args[0] * ones / node.args[1]
-        return node * ones
-
-    def _length(self, node: Node) -> tuple[int, int]:
-        cost = self.cost(node)
-        return cost, len(text(syntax(node))) if cost < TOO_LONG else 0
 
     def tidy(self, node: Node) -> Node:
         """The terms of a sum, each simplified by itself."""
@@ -176,150 +114,11 @@ class Simplifier:
             total = a + b if node.op.name == "add" else a - b
             try:
                 return self.filled_out(self._as_sum(total), total.shape)
-            except (ratios.TooWide, ZeroDivisionError):
+            except FAILS:
                 return total
         if node.op.name == "neg":
             return -self.tidy(node.args[0])
         return self._simplified(node)
-
-    def ratio(self, node: Node) -> Ratio:
-        """The node as a fraction of polynomials over what is not arithmetic."""
-        if node.id not in self._ratios:
-            rule = _ARITHMETIC.get(node.op.name)
-            found = rule(self, node) if rule else None
-            if found is None or len(found.factors) > MOST_FACTORS:
-                found = self._atom(node)
-            self._ratios[node.id] = found
-            if node.op.name in ("add", "sub"):
-                self._note_sign(found)
-        return self._ratios[node.id]
-
-    def _note_sign(self, r: Ratio) -> None:
-        """Remembers which way round a sum was written when it was first met."""
-        sums = [(p, e) for p, e in r.factors if len(p) > 1]
-        new = [p for p, _ in sums if p not in self._signs]
-        if len(new) == 1:
-            sign = 1 if r.coefficient > 0 else -1
-            for p, e in sums:
-                sign *= self._signs.get(p, 1) ** abs(e)
-            self._signs[new[0]] = sign
-
-    def _atom(self, node: Node) -> Ratio:
-        self._atoms[node.id] = node
-        if node.op.promises == "binary" or self._binary_label(node):
-            self._idempotent.add(node.id)
-        return ratios.atom(node.id)
-
-    def _binary_label(self, node: Node) -> bool:
-        fact = self.model.declared.get(node.name or "")
-        return fact is not None and (
-            fact.kind == "onehot" or (fact.kind == "labels" and set(fact.bounds) == {0, 1})
-        )
-
-    def times(self, a: Ratio, b: Ratio) -> Ratio:
-        return ratios.times(a, b, self._idempotent)
-
-    def _as_ratio(self, node: Node) -> Node:
-        return self.rebuilt(self.ratio(node))
-
-    def _terms(self, node: Node) -> list[Ratio]:
-        """The node multiplied out, as a sum of products that are each cancelled."""
-        rule = _TERMS.get(node.op.name)
-        terms = rule(self, node) if rule else [self.ratio(node)]
-        if len(terms) > MOST_TERMS:
-            raise ratios.TooWide
-        return ratios.merged(terms)
-
-    def _as_terms(self, node: Node) -> Node:
-        return self._added(node, self._terms(node))
-
-    def _as_sum(self, node: Node) -> Node:
-        """As a sum of the terms that are written, none of them multiplied out."""
-        terms: list[Ratio] = []
-        stack = [(node, 1)]
-        while stack:
-            n, sign = stack.pop()
-            if n.op.name in ("add", "sub"):
-                stack.append((n.args[1], sign if n.op.name == "add" else -sign))
-                stack.append((n.args[0], sign))
-            elif n.op.name == "neg":
-                stack.append((n.args[0], -sign))
-            else:
-                r = self.ratio(n)
-                terms.append(Ratio(sign * r.coefficient, r.factors))
-        if len(terms) > MOST_TERMS:
-            raise ratios.TooWide
-        return self._added(node, ratios.merged(terms))
-
-    def _added(self, node: Node, terms: list[Ratio]) -> Node:
-        if not terms:
-            return self.graph.filled(0, node.shape)
-        if len(terms) == 1:
-            return self.rebuilt(terms[0])
-        outside = ratios.shared(terms)
-        inverse = ratios.to_power(outside, -1)
-        inside = [ratios.times(t, inverse) for t in terms]
-        inside.sort(key=lambda t: t.coefficient < 0)
-        whole = ratios.plus(inside, self._idempotent)
-        sign = self._signs.get(whole.factors[0][0], 1) if len(whole.factors) == 1 else 0
-        if whole.coefficient * sign < 0:  # written the other way round before
-            inside = [Ratio(-t.coefficient, t.factors) for t in inside]
-            outside = Ratio(-outside.coefficient, outside.factors)
-            inside.sort(key=lambda t: t.coefficient < 0)
-        total = self.rebuilt(inside[0])
-        for t in inside[1:]:
-            part = self.rebuilt(Ratio(abs(t.coefficient), t.factors))
-            total = total - part if t.coefficient < 0 else total + part
-        return self._assembled(outside, total)
-
-    def rebuilt(self, r: Ratio) -> Node:
-        """A ratio as a node: numbers first, then products of matrices, then the rest."""
-        return self._assembled(r, None)
-
-    def _assembled(self, r: Ratio, inside: Node | None) -> Node:
-        """*r* as a node, times *inside*."""
-        if not r.coefficient:
-            return self.graph.number(0)
-        r, top = self._named_parts(r)
-        coefficient = r.coefficient
-        if inside is not None:
-            top.append(inside)
-        bottom: list[Node] = []
-        for poly, e in r.factors:
-            factor, sign = self._factor(poly)
-            coefficient *= Fraction(sign) ** e
-            (top if e > 0 else bottom).append(factor if abs(e) == 1 else factor ** abs(e))
-        top.sort(key=_place)
-        bottom.sort(key=_place)
-        size = abs(coefficient)
-        if size.numerator != 1:
-            top.insert(0, self.graph.number(size.numerator))
-        if size.denominator != 1:
-            bottom.insert(0, self.graph.number(size.denominator))
-        result = _product(top) or self.graph.number(1)
-        divisor = _product(bottom)
-        if divisor is not None:
-            result = result / divisor
-        return -result if coefficient < 0 else result
-
-    def _factor(self, poly: Poly) -> tuple[Node, int]:
-        """A factor as a node, turned round where that reads better: (node, its sign)."""
-        turn = self._signs.get(poly, 1) < 0
-        terms = ratios.polynomial(tuple((m, -c) for m, c in poly) if turn else poly)
-        total: Node | None = None
-        for c, monomial in terms:
-            parts = [self._atoms[n] if e == 1 else self._atoms[n] ** e for n, e in monomial]
-            parts.sort(key=_place)
-            if abs(c) != 1 or not parts:
-                parts.insert(0, self.graph.number(abs(c)))
-            part = _product(parts)
-            assert part is not None
-            if total is None:
-                total = -part if c < 0 else part
-            else:
-                total = total - part if c < 0 else total + part
-        assert total is not None
-        return total, -1 if turn else 1
 
     # --- numbers in products -----------------------------------------------------------------
 
@@ -329,7 +128,7 @@ class Simplifier:
             return node, None
         if node.op.name == "mul":
             parts = [self.split(a) for a in node.args]
-            return _product([n for n, _ in parts if n]), _product([a for _, a in parts if a])
+            return product_of([n for n, _ in parts if n]), product_of([a for _, a in parts if a])
         if node.op.name == "neg":
             number, rest = self.split(node.args[0])
             minus = self.graph.number(-1)
@@ -355,12 +154,12 @@ class Simplifier:
         if n is not None and n.fill is not None and n.fill > 0 and m is None and b.shape[1] == ONE:
             n, right = None, b
         core = self._joined(left, right)
-        number = _product([x for x in (m, n) if x is not None])
+        number = product_of([x for x in (m, n) if x is not None])
         if number is None:
             return core
         try:
             return self.filled_out(self._as_ratio(number * core), core.shape)
-        except (ratios.TooWide, ZeroDivisionError):
+        except FAILS:
             return number * core
 
     def _joined(self, a: Node, b: Node) -> Node:
@@ -402,20 +201,39 @@ class Simplifier:
             axis = None
         number, rest = self.split(x)
         outside = [] if number is None else [number]
-        factors = _factors(rest) if rest is not None else []
-        if axis is not None:
-            outside += [f for f in factors if f.shape[axis] == ONE and f.shape != x.shape]
-            factors = [f for f in factors if not (f.shape[axis] == ONE and f.shape != x.shape)]
-        inside = _product(factors)
-        if inside is None or inside.shape != x.shape:
-            ones = self.graph.filled(1, x.shape)
-            inside = ones if inside is None else inside * ones
+        inside = self.graph.filled(1, x.shape) if rest is None else rest
+        if axis is not None and inside.op.name in ("mul", "div"):
+            still, inside = self._apart(inside, axis)
+            outside.append(still)
         core = self._known_sum(inside, axis) or self._inner(inside) or (
             self._split_sum(inside, axis)
         )  # fmt: skip
-        whole = _product([*outside, core])
+        whole = product_of([*outside, core])
         assert whole is not None
         return self.entries(whole)
+
+    def _apart(self, x: Node, axis: int) -> tuple[Node, Node]:
+        """(the factors that a sum along an axis does not run over, the others)."""
+        one = ratios.constant(1)
+        still, moving = one, one
+        try:
+            r = self.ratio(x)
+        except FAILS:
+            return self.graph.number(1), x
+        for poly, e in r.factors:
+            fixed = all(self._fixed(n, axis) for m, _ in poly for n, _ in m)
+            part = ratios.Ratio(Fraction(1), ((poly, e),))
+            still, moving = (
+                (self.times(still, part), moving) if fixed else (still, self.times(moving, part))
+            )
+        if still == one:
+            return self.graph.number(1), x
+        still = ratios.Ratio(r.coefficient, still.factors)
+        return self.rebuilt(still), self.filled_out(self.rebuilt(moving), x.shape)
+
+    def _fixed(self, atom: int, axis: int) -> bool:
+        shape = self._atoms[atom].shape
+        return len(shape) == 2 and shape[axis] == ONE
 
     def _inner(self, x: Node) -> Node | None:
         """The sum of the column diag(u) @ v, as u.T @ v."""
@@ -565,65 +383,6 @@ class _Names(dict[str, Node]):
     def __missing__(self, name: str) -> Node:
         return self.extra[name]
 
-
-def _place(node: Node) -> tuple[bool, bool, int, int]:
-    """Where a factor stands in a product: numbers, matrix products, names, sums, indicators."""
-    sums = node.op.name in ("add", "sub")
-    return not node.is_number, node.op.name != "matmul", sums + 2 * (
-        node.op.promises == "binary"
-    ), node.id  # fmt: skip
-
-
-def _product(parts: list[Node]) -> Node | None:
-    result: Node | None = None
-    for p in parts:
-        result = p if result is None else result * p
-    return result
-
-
-def _factors(node: Node) -> list[Node]:
-    if node.op.name == "mul":
-        return [f for a in node.args for f in _factors(a)]
-    return [node]
-
-
-# --- arithmetic of entries: as one fraction, and multiplied out ------------------------------
-
-
-def _power(s: Simplifier, n: Node) -> Ratio | None:
-    k = n.args[1].fill
-    if k is None or k.denominator != 1 or abs(k) > 8:
-        return None
-    return ratios.to_power(s.ratio(n.args[0]), int(k))
-
-
-def _negative(s: Simplifier, r: Ratio) -> Ratio:
-    return Ratio(-r.coefficient, r.factors)
-
-
-_ARITHMETIC: dict[str, Callable[[Simplifier, Node], Ratio | None]] = {
-    "fill": lambda s, n: ratios.constant(n.params[0]),
-    "add": lambda s, n: ratios.plus([s.ratio(a) for a in n.args], s._idempotent),
-    "sub": lambda s, n: ratios.plus(
-        [s.ratio(n.args[0]), _negative(s, s.ratio(n.args[1]))], s._idempotent
-    ),
-    "neg": lambda s, n: _negative(s, s.ratio(n.args[0])),
-    "mul": lambda s, n: s.times(s.ratio(n.args[0]), s.ratio(n.args[1])),
-    "div": lambda s, n: s.times(s.ratio(n.args[0]), ratios.to_power(s.ratio(n.args[1]), -1)),
-    "pow": _power,
-}
-
-_TERMS: dict[str, Callable[[Simplifier, Node], list[Ratio]]] = {
-    "add": lambda s, n: s._terms(n.args[0]) + s._terms(n.args[1]),
-    "sub": lambda s, n: s._terms(n.args[0]) + [_negative(s, t) for t in s._terms(n.args[1])],
-    "neg": lambda s, n: [_negative(s, t) for t in s._terms(n.args[0])],
-    "mul": lambda s, n: [
-        s.times(a, b) for a in s._terms(n.args[0]) for b in s._terms(n.args[1])
-    ],
-    "div": lambda s, n: [
-        s.times(t, ratios.to_power(s.ratio(n.args[1]), -1)) for t in s._terms(n.args[0])
-    ],
-}
 
 _RULES: dict[str, Callable[[Simplifier, Node], Node]] = {
     **dict.fromkeys(("add", "sub", "mul", "div", "neg"), Simplifier.entries),

@@ -1,0 +1,326 @@
+"""Readable forms of elementwise expressions: fractions of polynomials over what is not arithmetic.
+
+The same node is written as one fraction, multiplied out, as the sum that it is, and with one of
+its sums multiplied through; the shortest is kept. Signs and the order of a sum are as they were
+first written. Products and parts that the sheet has a name for are written as that name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+from backproof.calculus import ratios
+from backproof.calculus.model import Model
+from backproof.calculus.notation import syntax, text
+from backproof.calculus.ratios import Poly, Ratio
+from backproof.operators.dims import Shape
+from backproof.operators.node import Node
+
+MOST_TERMS = 16
+MOST_FACTORS = 12
+TOO_LONG = 120  # forms beyond this cost are not compared letter by letter
+FAILS = (ratios.TooWide, ZeroDivisionError)
+
+
+class Entries:
+    """Finds short forms of elementwise nodes over the names of a model."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.graph = model.graph
+        self._ratios: dict[int, Ratio] = {}
+        self._costs: dict[int, int] = {}
+        self._idempotent: set[int] = set()
+        self._signs: dict[Poly, int] = {}  # -1: the factor reads better turned round
+        self._atoms: dict[int, Node] = {}
+        self._meanings: dict[Poly, list[tuple[Ratio, Node]]] = {}
+
+    def cost(self, node: Node) -> int:
+        """How long a node is when it is written out."""
+        stack = [node]
+        while stack:
+            n = stack[-1]
+            if n.id in self._costs:
+                stack.pop()
+                continue
+            todo = [a for a in n.args if a.id not in self._costs]
+            if todo:
+                stack.extend(todo)
+                continue
+            own = n.op.name != "neg"  # a sign costs nothing
+            self._costs[n.id] = own + sum(self._costs[a.id] for a in n.args)
+        return self._costs[node.id]
+
+    def _named_parts(self, r: Ratio) -> tuple[Ratio, list[Node]]:
+        """(what is left, the names that stand for the rest of a product)."""
+        names: list[Node] = []
+        for poly, _ in r.factors:
+            for meaning, leaf in self._meanings.get(poly, ()):
+                if set(meaning.factors) <= set(r.factors):
+                    r = self.times(r, ratios.to_power(meaning, -1))
+                    names.append(leaf)
+        return r, names
+
+    def entries(self, node: Node) -> Node:
+        """The shortest form of an elementwise expression."""
+        found = [node]
+        for form in (self._as_ratio, self._as_terms, self._as_sum, self._as_through):
+            try:
+                found.append(form(node))
+            except FAILS:
+                continue
+        fits = [self.filled_out(n, node.shape) for n in found]
+        if node.op.name in ("mul", "div"):  # products in one order, sums as they were written
+            fits.append(fits.pop(0))
+        return min(fits, key=self._length)
+
+    def filled_out(self, node: Node, shape: Shape) -> Node:
+        """The node stretched to a shape with ones, where it has not got it."""
+        if node.shape == shape:
+            return node
+        ones = self.graph.filled(1, shape)
+        if node.op.name == "div" and node.is_number:
+            return node.args[0] * ones / node.args[1]
+        return node * ones
+
+    def _length(self, node: Node) -> tuple[int, int]:
+        cost = self.cost(node)
+        return cost, len(text(syntax(node))) if cost < TOO_LONG else 0
+
+
+    def ratio(self, node: Node) -> Ratio:
+        """The node as a fraction of polynomials over what is not arithmetic."""
+        if node.id not in self._ratios:
+            rule = ARITHMETIC.get(node.op.name)
+            found = rule(self, node) if rule else None
+            if found is None or len(found.factors) > MOST_FACTORS:
+                found = self._atom(node)
+            self._ratios[node.id] = found
+            if node.op.name in ("add", "sub"):
+                self._note_sign(found)
+        return self._ratios[node.id]
+
+    def _note_sign(self, r: Ratio) -> None:
+        """Remembers which way round a sum was written when it was first met."""
+        sums = [(p, e) for p, e in r.factors if len(p) > 1]
+        new = [p for p, _ in sums if p not in self._signs]
+        if len(new) == 1:
+            sign = 1 if r.coefficient > 0 else -1
+            for p, e in sums:
+                sign *= self._signs.get(p, 1) ** abs(e)
+            self._signs[new[0]] = sign
+
+    def _atom(self, node: Node) -> Ratio:
+        self._atoms[node.id] = node
+        if node.op.promises == "binary" or self._binary_label(node):
+            self._idempotent.add(node.id)
+        return ratios.atom(node.id)
+
+    def _binary_label(self, node: Node) -> bool:
+        fact = self.model.declared.get(node.name or "")
+        return fact is not None and (
+            fact.kind == "onehot" or (fact.kind == "labels" and set(fact.bounds) == {0, 1})
+        )
+
+    def times(self, a: Ratio, b: Ratio) -> Ratio:
+        return ratios.times(a, b, self._idempotent)
+
+    def _as_ratio(self, node: Node) -> Node:
+        return self.rebuilt(self.ratio(node))
+
+    def _terms(self, node: Node) -> list[Ratio]:
+        """The node multiplied out, as a sum of products that are each cancelled."""
+        rule = _TERMS.get(node.op.name)
+        terms = rule(self, node) if rule else [self.ratio(node)]
+        if len(terms) > MOST_TERMS:
+            raise ratios.TooWide
+        return ratios.merged(terms)
+
+    def _as_terms(self, node: Node) -> Node:
+        return self._added(node, self._terms(node))
+
+    def _as_sum(self, node: Node) -> Node:
+        """As a sum of the terms that are written, none of them multiplied out."""
+        return self._added(node, [self._signed(n, sign) for n, sign in _terms_of(node)])
+
+    def _signed(self, node: Node, sign: int) -> Ratio:
+        r = self.ratio(node)
+        return Ratio(sign * r.coefficient, r.factors)
+
+    def _as_through(self, node: Node) -> Node:
+        """A product with its first sum multiplied through, term by term."""
+        above, below = _fraction(node)
+        sums = [n for n in above if len(_terms_of(n)) > 1]
+        if not sums:
+            return node
+        rest = ratios.constant(1)
+        for n in above:
+            rest = rest if n is sums[0] else self.times(rest, self.ratio(n))
+        for n in below:
+            rest = self.times(rest, ratios.to_power(self.ratio(n), -1))
+        terms = [self.times(self._signed(n, sign), rest) for n, sign in _terms_of(sums[0])]
+        return self._added(node, terms)
+
+    def _added(self, node: Node, terms: list[Ratio]) -> Node:
+        if len(terms) > MOST_TERMS:
+            raise ratios.TooWide
+        terms = ratios.merged(terms)
+        if not terms:
+            return self.graph.filled(0, node.shape)
+        if len(terms) == 1:
+            return self.rebuilt(terms[0])
+        outside = ratios.shared(terms)
+        inverse = ratios.to_power(outside, -1)
+        inside = [ratios.times(t, inverse) for t in terms]
+        inside.sort(key=lambda t: t.coefficient < 0)
+        whole = ratios.plus(inside, self._idempotent)
+        sign = self._signs.get(whole.factors[0][0], 1) if len(whole.factors) == 1 else 0
+        if whole.coefficient * sign < 0:  # written the other way round before
+            inside = [Ratio(-t.coefficient, t.factors) for t in inside]
+            outside = Ratio(-outside.coefficient, outside.factors)
+            inside.sort(key=lambda t: t.coefficient < 0)
+        total = self.rebuilt(inside[0])
+        for t in inside[1:]:
+            part = self.rebuilt(Ratio(abs(t.coefficient), t.factors))
+            total = total - part if t.coefficient < 0 else total + part
+        return self._assembled(outside, total)
+
+    def rebuilt(self, r: Ratio) -> Node:
+        """A ratio as a node: numbers first, then products of matrices, then the rest."""
+        return self._assembled(r, None)
+
+    def _assembled(self, r: Ratio, inside: Node | None) -> Node:
+        """*r* as a node, times *inside*."""
+        if not r.coefficient:
+            return self.graph.number(0)
+        r, top = self._named_parts(r)
+        coefficient = r.coefficient
+        if inside is not None:
+            top.append(inside)
+        bottom: list[Node] = []
+        for poly, e in r.factors:
+            factor, sign = self._factor(poly)
+            coefficient *= Fraction(sign) ** e
+            (top if e > 0 else bottom).append(factor if abs(e) == 1 else factor ** abs(e))
+        top.sort(key=self._place)
+        bottom.sort(key=self._place)
+        size = abs(coefficient)
+        if size.numerator != 1:
+            top.insert(0, self.graph.number(size.numerator))
+        if size.denominator != 1:
+            bottom.insert(0, self.graph.number(size.denominator))
+        result = product_of(top) or self.graph.number(1)
+        divisor = product_of(bottom)
+        if divisor is not None:
+            result = result / divisor
+        return -result if coefficient < 0 else result
+
+    def _factor(self, poly: Poly) -> tuple[Node, int]:
+        """A factor as a node, turned round where that reads better: (node, its sign)."""
+        turn = self._signs.get(poly, 1) < 0
+        terms = ratios.polynomial(tuple((m, -c) for m, c in poly) if turn else poly)
+        total: Node | None = None
+        for c, monomial in terms:
+            parts = [self._atoms[n] if e == 1 else self._atoms[n] ** e for n, e in monomial]
+            parts.sort(key=self._place)
+            if abs(c) != 1 or not parts:
+                parts.insert(0, self.graph.number(abs(c)))
+            part = product_of(parts)
+            assert part is not None
+            if total is None:
+                total = -part if c < 0 else part
+            else:
+                total = total - part if c < 0 else total + part
+        assert total is not None
+        return total, -1 if turn else 1
+
+    def _place(self, node: Node) -> tuple[bool, bool, bool, int, int]:
+        """Where a factor stands: numbers (hyperparameters first), products, names, sums, masks."""
+        fact = self.model.declared.get(node.name or "")
+        hyper = fact is not None and fact.kind == "pos" and node.is_number
+        late = (node.op.name in ("add", "sub")) + 2 * (node.op.promises == "binary")
+        return not node.is_number, not hyper, node.op.name != "matmul", late, node.id
+
+
+def product_of(parts: list[Node]) -> Node | None:
+    result: Node | None = None
+    for p in parts:
+        result = p if result is None else result * p
+    return result
+
+
+def factors_of(node: Node) -> list[Node]:
+    if node.op.name == "mul":
+        return [f for a in node.args for f in factors_of(a)]
+    return [node]
+
+
+def _terms_of(node: Node) -> list[tuple[Node, int]]:
+    """The terms of a sum as it is written, with their signs."""
+    found: list[tuple[Node, int]] = []
+    stack = [(node, 1)]
+    while stack:
+        n, sign = stack.pop()
+        if n.op.name in ("add", "sub"):
+            stack.append((n.args[1], sign if n.op.name == "add" else -sign))
+            stack.append((n.args[0], sign))
+        elif n.op.name == "neg":
+            stack.append((n.args[0], -sign))
+        else:
+            found.append((n, sign))
+    return found
+
+
+def _fraction(node: Node) -> tuple[list[Node], list[Node]]:
+    """The factors above and below the line."""
+    above: list[Node] = []
+    below: list[Node] = []
+    stack = [(node, True)]
+    while stack:
+        n, up = stack.pop()
+        if n.op.name in ("mul", "div"):
+            stack.append((n.args[1], up if n.op.name == "mul" else not up))
+            stack.append((n.args[0], up))
+        else:
+            (above if up else below).append(n)
+    return above, below
+
+
+# --- arithmetic of entries: as one fraction, and multiplied out ------------------------------
+
+
+def _power(s: Entries, n: Node) -> Ratio | None:
+    k = n.args[1].fill
+    if k is None or k.denominator != 1 or abs(k) > 8:
+        return None
+    return ratios.to_power(s.ratio(n.args[0]), int(k))
+
+
+def _negative(s: Entries, r: Ratio) -> Ratio:
+    return Ratio(-r.coefficient, r.factors)
+
+
+ARITHMETIC: dict[str, Callable[[Entries, Node], Ratio | None]] = {
+    "fill": lambda s, n: ratios.constant(n.params[0]),
+    "add": lambda s, n: ratios.plus([s.ratio(a) for a in n.args], s._idempotent),
+    "sub": lambda s, n: ratios.plus(
+        [s.ratio(n.args[0]), _negative(s, s.ratio(n.args[1]))], s._idempotent
+    ),
+    "neg": lambda s, n: _negative(s, s.ratio(n.args[0])),
+    "mul": lambda s, n: s.times(s.ratio(n.args[0]), s.ratio(n.args[1])),
+    "div": lambda s, n: s.times(s.ratio(n.args[0]), ratios.to_power(s.ratio(n.args[1]), -1)),
+    "pow": _power,
+}
+
+_TERMS: dict[str, Callable[[Entries, Node], list[Ratio]]] = {
+    "add": lambda s, n: s._terms(n.args[0]) + s._terms(n.args[1]),
+    "sub": lambda s, n: s._terms(n.args[0]) + [_negative(s, t) for t in s._terms(n.args[1])],
+    "neg": lambda s, n: [_negative(s, t) for t in s._terms(n.args[0])],
+    "mul": lambda s, n: [
+        s.times(a, b) for a in s._terms(n.args[0]) for b in s._terms(n.args[1])
+    ],
+    "div": lambda s, n: [
+        s.times(t, ratios.to_power(s.ratio(n.args[1]), -1)) for t in s._terms(n.args[0])
+    ],
+}
