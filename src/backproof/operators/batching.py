@@ -358,13 +358,14 @@ def _collect(s: Samples, node: Node, args: Args) -> Sampled:
 
 
 def _loop_sum(s: Samples, node: Node, args: Args) -> Sampled:
-    if not all(isinstance(a, Shared | Column) for a in args) or not node.is_number:
+    if not all(isinstance(a, Shared | Column) for a in args) or ONE not in node.shape:
         s.fail("sums a matrix that differs from sample to sample")
     body, *mask = args
     assert isinstance(body, Shared | Column)
     first = s.repeated(body.node) if isinstance(body, Shared) else body.node
     rest = [m.node for m in mask if isinstance(m, Shared | Column)]
-    return Column(s.graph.make("reduce", first, *rest, params=node.params))
+    turned = node.shape[0] == ONE and not node.is_number
+    return Column(s.graph.make("reduce", first, *rest, params=node.params), turned)
 
 
 ELEMENTWISE: dict[str, BatchRule] = {

@@ -112,9 +112,7 @@ def _roles(batch: BatchSheet) -> Iterator[Step]:
         yield Step(", ".join(r.name for r in roles), f"{shown} {verb}: {why}.", kind="note")
     computed = [r for r in batch.roles if r.kind == "computed" and r.batched and r.renamed]
     if computed:
-        pairs = [
-            r.renamed if r.name == r.renamed else f"{r.name} → {r.renamed}" for r in computed
-        ]
+        pairs = [r.renamed if r.name == r.renamed else f"{r.name} → {r.renamed}" for r in computed]
         yield Step(
             "computed",
             f"{', '.join(pairs)}: what is computed from the data of a sample, for every sample.",

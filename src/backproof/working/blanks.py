@@ -27,6 +27,7 @@ from backproof.working.writing import written
 _HOLE = "blank__"
 _SIGNED = r"(?:(?<![\w)\]] )(?<![\w)\]])-)?"  # a minus that is a sign, not a difference
 _NOT_A_PLACE = ("heading", "note", "warning", "path", "error")
+_NUMBERS = ("numbers", "result")
 _DERIVATIVES = {"grad", "jac", "hess"}
 
 
@@ -173,13 +174,16 @@ class _Blanking:
         inner = "|".join(re.escape(n) for n in dict.fromkeys(numbers))
         pattern = re.compile(rf"{re.escape(answer)}|(?<![\d.]){_SIGNED}(?:{inner})(?!\d)")
         for k, other in enumerate(self.steps):
-            if other.kind in ("numbers", "result") and other.label != step.label:
-                text = pattern.sub(_box(mark), other.text)
-                if text != other.text:
-                    shown = other.value is None or not text.endswith(_box(mark))
-                    self.steps[k] = replace(
-                        other, text=text, latex="", value=other.value if shown else None
-                    )
+            if other.because in ("given", "learned") or other.label == step.label:
+                continue
+            text = pattern.sub(_box(mark), other.text) if other.kind in _NUMBERS else other.text
+            tells = other.value is not None and pattern.search(str(other.value))
+            self.steps[k] = replace(
+                other,
+                text=text,
+                latex=other.latex if text == other.text else "",
+                value=None if tells else other.value,
+            )
 
     def _replace_right(self, k: int, mark: int, *, last: bool = False) -> None:
         step = self.steps[k]
@@ -377,7 +381,9 @@ class _Blanking:
             ]
 
             def named(text: str) -> str:
-                return f"[{order[self.hidden[text]]}]" if text in self.hidden else text
+                for name, mark in self.hidden.items():
+                    text = _without(text, name, mark)
+                return _numbered_text(text, order)
 
             data |= _mapped({**tree, "nodes": nodes}, named)
         return data

@@ -96,6 +96,7 @@ def batch_sheet(
         raise ShapeProblem(
             f"The loss '{loss}' is the same for every sample, so there is nothing to average.",
             place=model.sheet.place(model.sheet.equations[loss].span),
+            hint="define the loss from the data of a sample, such as L = bce(a, y)",
         )
     writer = _Writer(work, givens, loss, row)
     text = writer.text()
@@ -336,11 +337,20 @@ class _Writer:
         before = self.model.graph.may_bind
         self.model.graph.may_bind = False
         try:
-            return self.reader.node(expr) is node
+            return self.reader.node(expr) is node and not self._takes_rows(expr)
         except BackproofError:
             return False
         finally:
             self.model.graph.may_bind = before
+
+    def _takes_rows(self, expr: ast.Expr) -> bool:
+        """Whether a single index takes a row of a matrix: `X[2]` is better written `X[2, :]`."""
+        return any(
+            isinstance(part, ast.Subscript)
+            and len(part.items) == 1
+            and ONE not in self.reader.node(part.base).shape
+            for part in ast.walk(expr)
+        )
 
     def _assumptions(self) -> list[str]:
         """Conditions on declared names, where they can be said for all samples at once."""
