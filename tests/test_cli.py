@@ -167,9 +167,7 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["net.sheet"]
 
 
-def test_a_failed_write_keeps_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path, NET + "z = W @ x + b\n")
     out = tmp_path / "out.json"
     out.write_text("old", encoding="utf-8")
@@ -419,9 +417,23 @@ def test_many_files_in_order(tmp_path: Path) -> None:
     assert [f["file"] for f in data["files"]] == names
 
 
+COMMANDS = [
+    "work",
+    "check",
+    "shapes",
+    "forward",
+    "value",
+    "tree",
+    "gradient",
+    "step",
+    "batch",
+    "slow",
+]
+
+
 def test_help_names_every_command() -> None:
     out = invoke("--help")[1]
-    for name in "work check shapes forward value tree gradient step batch slow".split():
+    for name in COMMANDS:
         assert name in out
 
 

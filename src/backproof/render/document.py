@@ -20,12 +20,18 @@ def report_lines(report: Report, width: int = WIDTH) -> list[Line]:
     groups: list[list[Line]] = []
     for block in report.blocks:
         if isinstance(block, str):
-            groups.append(list(prose(block, width)))
+            groups.append(_stripped(list(prose(block, width))))
         else:
             groups.append(sheet_lines(block, width, paper=report.paper))
     if report.paper:
         groups.append(_totals(report, width))
     return list(joined(groups))
+
+
+def _stripped(lines: list[Line]) -> list[Line]:
+    while lines and not lines[-1].text:
+        lines.pop()
+    return lines
 
 
 def sheet_lines(sheet: SheetReport, width: int = WIDTH, *, paper: bool = False) -> list[Line]:
@@ -53,8 +59,16 @@ def _head(sheet: SheetReport, width: int, paper: bool) -> list[Line]:
         if lines:
             lines.append(line())
         for row in sheet.statements.split("\n"):
-            lines += formula_lines(row, width, INDENT) if row else [line()]
+            lines += _statement(row, width)
     return lines
+
+
+def _statement(row: str, width: int) -> list[Line]:
+    if not row:
+        return [line()]
+    if row.lstrip().startswith("#"):
+        return prose_lines(row, width, INDENT, 2)
+    return formula_lines(row, width, INDENT)
 
 
 def _framed(lines: list[Line], sheet: SheetReport) -> list[Line]:

@@ -27,7 +27,7 @@ PREAMBLE = r"""\documentclass[11pt,a4paper]{article}
   \IfFileExists{lmodern.sty}{\usepackage[T1]{fontenc}\usepackage{lmodern}}{}
   \DeclareRobustCommand{\unicodechar}[2]{[U+#1]}
 \else
-  \usepackage{fontspec}
+  \ifLuaTeX\IfFileExists{luaotfload.sty}{\usepackage{fontspec}}{}\else\usepackage{fontspec}\fi
   \DeclareRobustCommand{\unicodechar}[2]{#2}
 \fi
 \usepackage{amsmath,amssymb}

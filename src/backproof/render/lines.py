@@ -53,20 +53,23 @@ def cells(text: str) -> int:
 
 # A formula may be broken before an operator or behind a comma; prose at any space.
 _BEFORE = re.compile(r" (?=(?:[-+*/@=<>≤≥≠→·⊙−]|==|!=|<=|>=|\*\*) )| (?=(?:for|if) )")
+_PRODUCT = re.compile(r"(?<=[\w)\]])(?=[*/][\w(\[])")
 _AFTER = re.compile(r"(?<=,) ")
 _OPEN, _CLOSE = "([{", ")]}"
 
 
-def wrap_formula(text: str, width: int, hanging: int = 4) -> list[tuple[int, int]]:
+def wrap_formula(text: str, width: int, hanging: int = 4, taken: int = 0) -> list[tuple[int, int]]:
     """(start, end) of the pieces of a formula; later pieces stand *hanging* columns further in.
 
-    A break at an outer operator is preferred to one within brackets.
+    A break at an outer operator is preferred to one within brackets. *taken* columns at the end
+    of the first piece's line are not free.
     """
     depths = _depths(text)
-    breaks = {m.start(): 0 for m in _BEFORE.finditer(text)}
-    breaks |= {m.start(): 1 for m in _AFTER.finditer(text) if m.start() not in breaks}
-    rank = {at: 2 * depths[at] + kind for at, kind in breaks.items()}
-    return _broken(text, width, hanging, rank)
+    rank: dict[int, int] = {}
+    for kind, signs in enumerate((_BEFORE, _PRODUCT, _AFTER)):
+        for match in signs.finditer(text):
+            rank.setdefault(match.start(), 3 * depths[match.start()] + kind)
+    return _broken(text, width, hanging, rank, taken)
 
 
 def wrap_prose(text: str, width: int, hanging: int = 0) -> list[tuple[int, int]]:
@@ -86,9 +89,11 @@ def _depths(text: str) -> list[int]:
     return depths
 
 
-def _broken(text: str, width: int, hanging: int, rank: dict[int, int]) -> list[tuple[int, int]]:
+def _broken(
+    text: str, width: int, hanging: int, rank: dict[int, int], taken: int = 0
+) -> list[tuple[int, int]]:
     pieces: list[tuple[int, int]] = []
-    start, room = 0, max(width, 8)
+    start, room = 0, max(width - taken, 8)
     while cells(text[start:]) > room:
         far = start + _reach(text, start, room)
         near = start + max(1, (far - start) // 2)
@@ -120,10 +125,10 @@ def _reach(text: str, start: int, room: int) -> int:
 
 
 def formula_lines(
-    text: str, width: int, indent: int = 0, hanging: int = 4, style: Style = ""
+    text: str, width: int, indent: int = 0, hanging: int = 4, style: Style = "", taken: int = 0
 ) -> list[Line]:
     """A formula at an indent, broken at operators where it is too long."""
-    pieces = wrap_formula(text, width - indent, hanging)
+    pieces = wrap_formula(text, width - indent, hanging, taken)
     return _indented(text, pieces, indent, hanging, style)
 
 

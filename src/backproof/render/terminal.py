@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 WIDTH = 80
 WIDEST = 100  # a line longer than this is hard to read on any screen
 INDENT = 2
+WORDS = ("note", "warning")
 
 # Each colour says one thing: cyan a value, green holds, red does not, yellow is not decided.
 COLOURS: dict[Style, str] = {
@@ -83,10 +84,9 @@ def _apart(step: Step, before: Step | None) -> bool:
         return False
     if step.kind in ("heading", "tree") or before.kind == "tree":
         return before.kind != "heading"
-    words = ("note", "warning")
-    if step.depth == 0 and step.kind in words:
-        return before.kind not in words
-    return step.depth == 0 and before.depth > 0
+    if before.kind == "heading" or step.depth > 0:
+        return False
+    return before.depth > 0 or (step.kind in WORDS) != (before.kind in WORDS)
 
 
 def step_lines(step: Step, width: int = WIDTH) -> list[Line]:
@@ -101,7 +101,7 @@ def step_lines(step: Step, width: int = WIDTH) -> list[Line]:
         lines = prose_lines(step.text, width, indent, hanging, style)
         return _annotated(lines, 0, "", step, width)
     shape = _shape_beside(step)
-    lines, at = _formula(step, width - (cells(shape) + 2 if shape else 0), indent)
+    lines, at = _formula(step, width, cells(shape) + 2 if shape else 0, indent)
     return _annotated(lines, at, shape, step, width)
 
 
@@ -121,17 +121,17 @@ def error_lines(rows: Sequence[str], width: int = WIDTH) -> Iterator[Line]:
             yield from prose_lines(row.strip(), width, INDENT, 2)
 
 
-def _formula(step: Step, width: int, indent: int) -> tuple[list[Line], int]:
-    """The lines, and which of them the shape and the reason stand on."""
+def _formula(step: Step, width: int, taken: int, indent: int) -> tuple[list[Line], int]:
+    """The lines, and which of them the shape (of *taken* columns) and the reason stand on."""
     is_value = step.kind == "result"
     hanging = _hanging(step.text)
-    drawn = draw(step.text, width - indent, hanging) if step.kind != "path" else None
+    drawn = draw(step.text, width - taken - indent, hanging) if step.kind != "path" else None
     if drawn is not None:
         start = step.text.rfind("= ") + 2 if is_value and " [" in step.text else 0
         rows = [_valued(" " * indent, row, start) for row in drawn.rows]
         return rows, drawn.line
     start = step.text.rfind("= ") + 2 if is_value else 0
-    pieces = formula_lines(step.text, width, indent, hanging)
+    pieces = formula_lines(step.text, width, indent, hanging, taken=taken)
     if len(pieces) == 1 and is_value:
         return [_valued(" " * indent, step.text, start)], 0
     return pieces, 0
@@ -222,7 +222,8 @@ def width_of(stream: TextIO) -> int:
     """The columns to write for: the terminal's own up to a limit, 80 when piped."""
     try:
         if stream.isatty():
-            return max(40, min(os.get_terminal_size(stream.fileno()).columns, WIDEST))
+            columns = os.get_terminal_size(stream.fileno()).columns or WIDTH
+            return max(40, min(columns, WIDEST))
     except (OSError, ValueError, AttributeError):
         pass
     return WIDTH

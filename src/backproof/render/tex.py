@@ -96,7 +96,7 @@ _INLINE = re.compile(
     r"|\\(?P<escaped>[\\`*_{}\[\]()#+\-.!|<>~$&])"
 )
 # x_1, W_A1ᵀ, D_2: how a paper in plain text writes an index
-_INDEX = re.compile(r"(?<![\w`])([^\W\d_]{1,2})_([A-Za-z]?\d?|\w)(?!\w)")
+_INDEX = re.compile(r"(?<![\w`])([^\W\d_]{1,2})_([A-Za-z]?\d?|\w)(?![A-Za-z0-9_])")
 
 
 def inline(text: str) -> str:

@@ -6,6 +6,7 @@ The verdict is always a word; colour only repeats it.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -68,8 +69,15 @@ def verdict_lines(verdict: Verdict, width: int = WIDTH, indent: int = INDENT) ->
         under = marks[start:end].rstrip()
         if under:
             lines.append(Line(((" " * (at + (2 if n else 0)), ""), (under, "refuted"))))
-    why = f"({_sentence(verdict.why).rstrip('.')})"
-    if len(pieces) == 1 and len(lines) == 1 and cells(lines[0].text) + 2 + cells(why) <= width:
+    if _says_the_claim(verdict):
+        return lines
+    why = f"({verdict.why.rstrip('.')})"
+    if (
+        verdict.why
+        and len(pieces) == 1
+        and len(lines) == 1
+        and cells(lines[0].text) + 2 + cells(why) <= width
+    ):
         lines[0] = Line((*lines[0].parts, ("  ", ""), (why, "note")))
     elif verdict.why:
         lines += prose_lines(_sentence(verdict.why), width, at, style="note")
@@ -82,8 +90,14 @@ def verdict_lines(verdict: Verdict, width: int = WIDTH, indent: int = INDENT) ->
     return lines
 
 
+def _says_the_claim(verdict: Verdict) -> bool:
+    """Whether the reason only repeats the claim: `the shape is (2, 3)` of `shape(W) == (2, 3)`."""
+    said = re.fullmatch(r"the (?:shape|value) is (.*)\.", verdict.why)
+    return verdict.verdict == "proved" and bool(said and verdict.text.endswith(f"== {said[1]}"))
+
+
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] if text[:1].isascii() else text
+    return text[:1].upper() + text[1:].rstrip(".") + "."
 
 
 def _marks(verdict: Verdict) -> str:
