@@ -19,6 +19,7 @@ from backproof.operators.dims import ONE, SCALAR
 from backproof.operators.node import Node, postorder, quantities
 
 _OWN_MATRICES = ("sym", "posdef", "diagonal", "orthogonal")
+_LOSSES = ("L", "loss", "Loss", "J", "cost", "E", "C")  # what people call it
 # Greek letters whose capital looks like a Latin one.
 _LOOKS_LATIN = frozenset("αβεζηικμνορτυχµ")
 
@@ -231,7 +232,7 @@ class NewNames:
 
 
 def find_loss(model: Model) -> str:
-    """The name of the loss: what is asked about, else the last number that nothing else uses."""
+    """The name of the loss: what is asked about, else by its usual name, else the last number."""
     numbers = [n for n in model.sheet.order if model.shape(n) == SCALAR]
     for what in ("gradient", "step", "tree", "value"):
         for asked in model.sheet.asks:
@@ -239,6 +240,9 @@ def find_loss(model: Model) -> str:
                 name = asked.targets[0].id
                 if name in numbers:
                     return name
+    for name in _LOSSES:
+        if name in numbers:
+            return name
     used = {n for d in model.definitions.values() for n in quantities([d])}
     ends = [n for n in numbers if n not in used]
     if not numbers:
