@@ -19,7 +19,6 @@ from backproof.operators.dims import ONE, SCALAR
 from backproof.operators.node import Node, postorder, quantities
 
 _OWN_MATRICES = ("sym", "posdef", "diagonal", "orthogonal")
-_LOSSES = ("L", "loss", "Loss", "J", "cost", "E", "C")  # what people call it
 # Greek letters whose capital looks like a Latin one.
 _LOOKS_LATIN = frozenset("αβεζηικμνορτυχµ")
 
@@ -232,7 +231,11 @@ class NewNames:
 
 
 def find_loss(model: Model) -> str:
-    """The name of the loss: what is asked about, else by its usual name, else the last number."""
+    """The name of the loss: what is asked about, else the last final number.
+
+    Final means that no other equation uses it; of several, those that depend on the most
+    parameters come first.
+    """
     numbers = [n for n in model.sheet.order if model.shape(n) == SCALAR]
     for what in ("gradient", "step", "tree", "value"):
         for asked in model.sheet.asks:
@@ -240,17 +243,13 @@ def find_loss(model: Model) -> str:
                 name = asked.targets[0].id
                 if name in numbers:
                     return name
-    for name in _LOSSES:
-        if name in numbers:
-            return name
     used = {n for d in model.definitions.values() for n in quantities([d])}
-    ends = [n for n in numbers if n not in used]
+    ends = [n for n in numbers if n not in used] or numbers
     if not numbers:
         raise ShapeProblem(
             "This sheet has no number that could be the loss, so there is nothing to average.",
             hint="define the loss of one sample, such as L = bce(a, y)",
         )
-    order = {n: k for k, n in enumerate(model.sheet.equations)}
     learned = set(model.learned)
-    best = [n for n in ends if model.depends_on(model.leaves[n]) & learned]
-    return max(best or ends or numbers, key=lambda n: order[n])
+    reach = {n: len(model.depends_on(model.leaves[n]) & learned) for n in ends}
+    return max(ends, key=lambda n: (reach[n], numbers.index(n)))
