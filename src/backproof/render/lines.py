@@ -52,8 +52,8 @@ def cells(text: str) -> int:
 # --- breaking long lines -----------------------------------------------------------------------
 
 # A formula may be broken before an operator or behind a comma; prose at any space.
-_BEFORE = re.compile(r" (?=(?:[-+*/@=<>≤≥≠→·⊙−]|==|!=|<=|>=|\*\*) )| (?=(?:for|if) )")
-_PRODUCT = re.compile(r"(?<=[\w)\]])(?=[*/][\w(\[])")
+_SUM = re.compile(r" (?=(?:[-+=<>≤≥≠→−]|:=|==|!=|<=|>=) )| (?=(?:for|if) )")
+_PRODUCT = re.compile(r" (?=(?:[*/@·⊙]|\*\*) )|(?<=[\w)\]])(?=[*/][\w(\[])")
 _AFTER = re.compile(r"(?<=,) ")
 _OPEN, _CLOSE = "([{", ")]}"
 
@@ -66,7 +66,7 @@ def wrap_formula(text: str, width: int, hanging: int = 4, taken: int = 0) -> lis
     """
     depths = _depths(text)
     rank: dict[int, int] = {}
-    for kind, signs in enumerate((_BEFORE, _PRODUCT, _AFTER)):
+    for kind, signs in enumerate((_SUM, _PRODUCT, _AFTER)):
         for match in signs.finditer(text):
             rank.setdefault(match.start(), 3 * depths[match.start()] + kind)
     return _broken(text, width, hanging, rank, taken)

@@ -154,9 +154,14 @@ def _shape_beside(step: Step) -> str:
     """The shape, unless the text says it already."""
     if step.shape is None:
         return ""
+    if step.shape == () and _ENTRY.match(step.text):
+        return ""  # an entry is a number
     brief = shape_text(step.shape)
     said = brief in step.text or (step.shape == () and "a number" in step.text)
     return "" if said else brief
+
+
+_ENTRY = re.compile(r"[^\s=]+\[\w+(?:, \w+)*\] = ")
 
 
 def shape_text(shape: Sequence[int | str]) -> str:
