@@ -267,7 +267,8 @@ class Backward:
         """What a share is before anything cancels, the gradient above put in term by term."""
         above = self.lines[share.of]
         seed = above.value
-        if len(above.shares) == 1 and above.shares[0].of in ("", self.start):
+        first = above.shares[0].of if len(above.shares) == 1 else None
+        if first is not None and (not first or self.lines[first].value.fill is not None):
             seed = self.simplify.tidy(above.shares[0].raw)
         if share.slope is not None:
             return seed * share.slope

@@ -62,7 +62,7 @@ class Entries:
                     names.append(leaf)
         return r, names
 
-    def entries(self, node: Node) -> Node:
+    def entries(self, node: Node, again: bool = True) -> Node:
         """The shortest form of an elementwise expression."""
         found = [node]
         for form in (self._as_ratio, self._as_terms, self._as_sum, self._as_through):
@@ -73,7 +73,10 @@ class Entries:
         fits = [self.filled_out(n, node.shape) for n in found]
         if node.op.name in ("mul", "div"):  # products in one order, sums as they were written
             fits.append(fits.pop(0))
-        return min(fits, key=self._length)
+        best = min(fits, key=self._length)
+        if best is node or not again:
+            return best
+        return self.entries(best, again=False)  # a name put in may cancel once more
 
     def filled_out(self, node: Node, shape: Shape) -> Node:
         """The node stretched to a shape with ones, where it has not got it."""

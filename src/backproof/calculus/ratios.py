@@ -48,7 +48,17 @@ def times(a: Ratio, b: Ratio, idempotent: Container[int] = ()) -> Ratio:
     for poly, e in exponents.items():
         if e > 1 and (name := _single(poly)) is not None and name in idempotent:
             exponents[poly] = 1
-    return Ratio(a.coefficient * b.coefficient, _ordered(exponents))
+    return _cancelled(Ratio(a.coefficient * b.coefficient, _ordered(exponents)))
+
+
+def _cancelled(r: Ratio) -> Ratio:
+    """Sums above the line divided by sums below it, where that is exact."""
+    for top, e in r.factors:
+        for bottom, f in r.factors if e > 0 and len(top) > 1 else ():
+            if f < 0 and len(bottom) > 1 and (found := _divided(dict(top), dict(bottom))):
+                left = {**dict(r.factors), top: e - 1, bottom: f + 1}
+                return times(Ratio(r.coefficient, _ordered(left)), _from_poly(found))
+    return r
 
 
 def to_power(a: Ratio, k: int) -> Ratio:

@@ -385,7 +385,7 @@ class _Names(dict[str, Node]):
 
 
 _RULES: dict[str, Callable[[Simplifier, Node], Node]] = {
-    **dict.fromkeys(("add", "sub", "mul", "div", "neg"), Simplifier.entries),
+    **dict.fromkeys(("add", "sub", "mul", "div", "neg"), Entries.entries),
     "matmul": Simplifier.product,
     "transpose": Simplifier.turned,
     "sum": Simplifier.total,
