@@ -51,6 +51,7 @@ class Model:
     definitions   name -> right-hand side node, every one after those it uses
     assigned      declared name -> the node of its given value (no names below it)
     arrays        declared name -> array read from a file
+    pools         random points drawn so far, kept for the next claim (see calculus.points)
     """
 
     sheet: Sheet
@@ -60,6 +61,7 @@ class Model:
     definitions: dict[str, Node] = field(default_factory=dict)
     assigned: dict[str, Node] = field(default_factory=dict)
     arrays: dict[str, Array] = field(default_factory=dict)
+    pools: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         self.deriver = Deriver(self.graph, self.definitions, self.leaves)

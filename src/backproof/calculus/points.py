@@ -8,7 +8,7 @@ look at exactly the same point, and so that what a set promises holds to the las
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -85,33 +85,53 @@ def draw_points(
 
     fixed   exact arrays of leaves that keep their value
     """
-    return list(_points(model, count, seed, fixed or {}))
+    if fixed:
+        return _Pool(model, seed, fixed).first(count)
+    key = (seed, tuple(model.declared.items()))
+    if key not in model.pools:
+        model.pools[key] = _Pool(model, seed, {})
+    return list(model.pools[key].first(count))
 
 
-def _points(model: Model, count: int, seed: int, fixed: Mapping[str, Array]) -> Iterator[Point]:
-    rng = random.Random(seed)
-    with decimal_context():
-        found = tries = 0
-        conditions = _conditions(model)
-        while found < count and tries < 60 * count:
-            tries += 1
-            sizes = draw_sizes(model, rng)
-            exact = {
-                name: fixed[name]
-                if name in fixed
-                else draw(fact, shape_at(model, name, sizes), rng, sizes)
-                for name, fact in model.declared.items()
-            }
-            if conditions:
-                from backproof.calculus.assumptions import satisfy
+class _Pool:
+    """The points of one seed, drawn when they are first asked for."""
 
-                moved = satisfy(model, conditions, sizes, exact, frozenset(fixed))
-                if moved is None:
-                    continue
-                exact = moved
-            found += 1
-            floats = {n: a.astype(np.float64) for n, a in exact.items()}
-            yield Point(sizes, exact, floats, large=any(a.dtype != object for a in exact.values()))
+    def __init__(self, model: Model, seed: int, fixed: Mapping[str, Array]) -> None:
+        self.model, self.fixed = model, fixed
+        self.rng = random.Random(seed)
+        self.points: list[Point] = []
+        self.tries = 0
+        with decimal_context():
+            self.conditions = _conditions(model)
+
+    def first(self, count: int) -> list[Point]:
+        """The first *count* points, or fewer where the assumptions are hard to meet."""
+        with decimal_context():
+            while len(self.points) < count and self.tries < 60 * count:
+                self.tries += 1
+                point = self._next()
+                if point is not None:
+                    self.points.append(point)
+        return self.points[:count]
+
+    def _next(self) -> Point | None:
+        model, fixed = self.model, self.fixed
+        sizes = draw_sizes(model, self.rng)
+        exact = {
+            name: fixed[name]
+            if name in fixed
+            else draw(fact, shape_at(model, name, sizes), self.rng, sizes)
+            for name, fact in model.declared.items()
+        }
+        if self.conditions:
+            from backproof.calculus.assumptions import satisfy
+
+            moved = satisfy(model, self.conditions, sizes, exact, frozenset(fixed))
+            if moved is None:
+                return None
+            exact = moved
+        floats = {n: a.astype(np.float64) for n, a in exact.items()}
+        return Point(sizes, exact, floats, large=any(a.dtype != object for a in exact.values()))
 
 
 def _conditions(model: Model) -> list[tuple[str, Node, Node]]:
