@@ -44,7 +44,7 @@ from backproof.working.mending.trial import CachedElaborator, SharedEvaluator
 from backproof.working.mending.words import token_distance, tokens
 
 Array = Any
-MOST_CANDIDATES = 4_000
+MOST_CANDIDATES = 2_500
 MOST_SECONDS = 1.0  # of computing; the number of candidates is the bound that is met
 OWN_WORDS = 0.3  # an edit that arrives at what the sheet says elsewhere is that much likelier
 LEFT_SIDE = 0.5  # what an edit of the left side costs more
