@@ -43,7 +43,7 @@ _COMMANDS = r"""% One line of a working: indent, formula, reason, shape.
 \providecommand{\unicodechar}[2]{[U+#1]}
 \providecommand{\bpline}[4]{\par{\noindent\hangindent=\dimexpr#1+2em\relax\hangafter=1
   \hspace*{#1}#2\quad{\small\itshape #3}\unskip\nobreak\hfill\penalty50\hbox{}\nobreak\hfill
-  {\small #4}\parfillskip=0pt\finalhyphendemerits=0\par}}
+  {\small #4}\rightskip=0pt plus 1fil\parfillskip=0pt\finalhyphendemerits=0\par}}
 """
 
 

@@ -71,13 +71,40 @@ def breakable(text: str) -> str:
     return rf"\texttt{{{inner}}}"
 
 
+LONG = 100  # characters of LaTeX; such a formula may not fit on a line
 _MATH_CHARS = re.compile(r"[^\x00-\x7f]")
 
 
 def math(latex: str) -> str:
     """A formula for math mode: signs beyond ASCII as commands, rare glyphs replaced."""
     latex = latex.replace(r"\mathbb{1}", r"\mathbf{1}").replace("\n", " ")
+    if len(latex) > LONG:
+        latex = _breakable_brackets(latex).replace(r"\,", r"\,\allowbreak ")
     return _MATH_CHARS.sub(lambda m: _math_char(m[0]), latex)
+
+
+_BRACKET = re.compile(r"\\(left|right)(?![a-zA-Z])")
+
+
+def _breakable_brackets(latex: str) -> str:
+    """Without growing brackets, which no line can be broken in, but around short fractions."""
+    opened: list[int] = []
+    dropped: list[int] = []
+    found = list(_BRACKET.finditer(latex))
+    for n, match in enumerate(found):
+        if match[1] == "left":
+            opened.append(n)
+        elif opened:
+            first = opened.pop()
+            inside = latex[found[first].end() : match.start()]
+            tall = any(word in inside for word in (r"\frac", r"\begin", r"\sum", r"\prod"))
+            if not tall or (len(inside) > LONG and r"\begin" not in inside):
+                dropped += [first, n]
+    for n in sorted(dropped, reverse=True):
+        match = found[n]
+        end = match.end() + latex.startswith(".", match.end())
+        latex = latex[: match.start()] + latex[end:]
+    return latex
 
 
 def _math_char(c: str) -> str:
