@@ -237,3 +237,44 @@ def test_centering() -> None:
     J = eye(N) - power(dim_expr(N), -1) * ones
     assert (J @ J - J).expr.is_zero
     assert sum_over(J.expr, "c", N).is_zero
+
+
+def test_determinant_of_a_low_rank_update() -> None:
+    u, v = Mat.col("u", n), Mat.col("v", n)
+    assert is_zero((A + u @ v.T).det - mul(A.det, ONE + (v.T @ A.inv @ u).expr))
+    inner = eye(m) + V @ A.inv @ U
+    assert is_zero((A + U @ V).det - mul(A.det, inner.det))
+    assert not is_zero((A + U @ V).det - mul(A.det, (eye(m) + V @ U).det))
+
+
+def test_sherman_morrison() -> None:
+    u, v = Mat.col("u", n), Mat.col("v", n)
+    scale = power(ONE + (v.T @ A.inv @ u).expr, -1)
+    update = scale * (A.inv @ u @ v.T @ A.inv)
+    assert ((A + u @ v.T).inv - A.inv + update).is_zero()
+    assert not ((A + u @ v.T).inv - A.inv - update).is_zero()
+
+
+def test_two_inverses() -> None:
+    assert (A @ (A + B).inv @ B - B @ (A + B).inv @ A).is_zero()
+    assert ((A.inv + B.inv).inv - A @ (A + B).inv @ B).is_zero()
+    assert ((eye(n) - A) @ (eye(n) + A).inv - (eye(n) + A).inv @ (eye(n) - A)).is_zero()
+    assert not (A @ (A + B).inv @ B - B @ (A + B).inv @ B).is_zero()
+
+
+def test_kalman_gain_in_both_forms() -> None:
+    H = Mat.of("H", m, n)
+    noise, prior = Mat.of("W", m, m, "posdef"), Mat.of("P", n, n, "posdef")
+    one = prior @ H.T @ (H @ prior @ H.T + noise).inv
+    two = (prior.inv + H.T @ noise.inv @ H).inv @ H.T @ noise.inv
+    assert (one - two).is_zero()
+
+
+def test_traces_of_inverses() -> None:
+    left = (eye(n) + U @ V).inv.trace - eye(n).trace
+    right = (eye(m) + V @ U).inv.trace - eye(m).trace
+    assert is_zero(left - right)
+    hat = (X @ (X.T @ X + lam * eye(d)).inv @ X.T).trace
+    dual = (X @ X.T @ (X @ X.T + lam * eye(N)).inv).trace
+    assert is_zero(hat - dual)
+    assert not is_zero(hat - eye(d).trace)

@@ -7,6 +7,7 @@ from fractions import Fraction
 from backproof.calculus.index import (
     ONE,
     ZERO,
+    Budget,
     Expr,
     Ix,
     Size,
@@ -386,3 +387,33 @@ def test_substitute_goes_into_functions() -> None:
     wx = mul(num("w"), vec("x", i, n))
     assert unfolded == exp(wx) + power(1 + wx, -1)
     assert substitute(body, {"other": ((), ZERO)}) == body
+
+
+# --- the fallbacks of the zero test --------------------------------------------------------------
+
+
+def test_every_sign_pattern() -> None:
+    u, v, w = num("u"), num("v"), num("w")
+    one = maximum(u, maximum(v, w))
+    assert is_zero(one - maximum(w, maximum(v, u)))
+    assert not is_zero(one - maximum(w, v))
+    assert is_zero(absolute(u - v) - maximum(u, v) + minimum(u, v))
+    top = red("max", vec("x", i, 3), ("i",), (3,))
+    x1, x2, x3 = (vec("x", lit(p), 3) for p in (1, 2, 3))
+    assert is_zero(top - maximum(x2, maximum(x3, x1)))
+
+
+def test_products_of_roots() -> None:
+    left = power(a, 2) + power(y, 2)
+    right = power(z, 2) + 1
+    assert is_zero(power(mul(left, right), HALF) - mul(power(left, HALF), power(right, HALF)))
+    assert not is_zero(power(left, HALF) - a - y)
+    assert power(power(a - y, 2), HALF) == absolute(a - y)
+    assert power(power(a, 2) + mul(a, y).scaled(2) + power(y, 2), -1) == power(a + y, -2)
+    assert is_zero(power(a + y, -1) - mul(a - y, power(power(a, 2) - power(y, 2), -1)))
+
+
+def test_a_budget_that_runs_out_proves_nothing() -> None:
+    terms = [num(f"t{p}") for p in range(12)]
+    wide = power(1 + sum(terms, ZERO), -6) - power(2 + sum(terms, ZERO), -6)
+    assert not is_zero(wide, budget=Budget(seconds=0.05))

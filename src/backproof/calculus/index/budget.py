@@ -31,7 +31,7 @@ class Budget:
         if terms > self.max_terms:
             raise OutOfBudget
         self.ticks += 1
-        if self.ticks & 31 == 0 and time.perf_counter() > self.deadline:
+        if self.ticks & 3 == 0 and time.perf_counter() > self.deadline:
             raise OutOfBudget
 
 

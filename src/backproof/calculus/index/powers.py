@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
-from math import gcd, lcm
+from math import gcd, isqrt, lcm
 
 from backproof.calculus.index.algebra import (
     ipow,
@@ -277,7 +277,67 @@ def power(expr: Expr, r: Number) -> Expr:
         result = mul(result, _base_power(Expr({mono: 1}), r))
     if len(prim.terms) <= 1:
         return mul(result, power(prim, r))
+    root = square_root(prim)
+    if root is not None:
+        return mul(result, _square_power(root, r))
     return mul(result, _base_power(prim, r))
+
+
+def _square_power(root: Expr, r: Number) -> Expr:
+    """(root ** 2) ** r = |root| ** 2r."""
+    up = number(2 * r)
+    if isinstance(up, int):
+        raised_ = power(root, up)
+        return raised_ if up % 2 == 0 else mul(raised_, sign_hook[0](root))
+    if sign_of(root) != UNKNOWN:
+        return power(root, up)
+    if sign_of(-root) != UNKNOWN:
+        return power(-root, up)
+    return _base_power(ipow(root, 2), r)
+
+
+LONGEST_ROOT = 5
+
+
+def square_root(expr: Expr) -> Expr | None:
+    """q with q ** 2 = expr, found from the terms that are squares; None if there is no such sum."""
+    if len(expr.terms) > LONGEST_ROOT * (LONGEST_ROOT + 1) // 2:
+        return None
+    roots = [q for q in (_term_root(m, c) for m, c in expr.terms.items()) if q is not None]
+    if len(roots) * (len(roots) + 1) // 2 < len(expr.terms) or not len(roots) >= 2:
+        return None
+    if len(roots) > LONGEST_ROOT:
+        return None
+    first = roots[0]
+    found = first
+    for q in roots[1:]:
+        cross = mul(first, q)
+        if len(cross.terms) != 1:
+            return None
+        ((mono, _),) = cross.terms.items()
+        c = expr.terms.get(mono)
+        if c is None:
+            return None
+        found = found + (q if c > 0 else -q)
+    return found if mul(found, found) == expr else None
+
+
+def _term_root(mono: Mono, c: Number) -> Expr | None:
+    if c <= 0:
+        return None
+    above, below = isqrt(c.numerator), isqrt(c.denominator)
+    if above * above != c.numerator or below * below != c.denominator:
+        return None
+    sums, loose = parts_of(mono)
+    if any(not isinstance(e, int) or e % 2 for _, _, e in loose):
+        return None
+    half: list[Expr] = [normal((), tuple([(h, a, number(e // 2)) for h, a, e in loose]))]
+    for part in dict.fromkeys(sums):
+        count = sums.count(part)
+        if count % 2:
+            return None
+        half += [Expr({part: 1})] * (count // 2)
+    return product(half).scaled(number(Fraction(above, below)))
 
 
 def _factor_power(head: Head, args: Args, e: Number, r: Number) -> Expr:

@@ -26,6 +26,7 @@ from backproof.calculus.index.algebra import (
     rename,
     sum_over,
 )
+from backproof.calculus.index.branches import every_pattern, one_radical_each
 from backproof.calculus.index.budget import Budget, OutOfBudget, tick, within
 from backproof.calculus.index.build import delta, with_sizes
 from backproof.calculus.index.labels import freed, fresh
@@ -114,7 +115,14 @@ def _zero(expr: Expr, rules: tuple[Rule, ...]) -> bool:
         return True
     if _clear_inverses(expr, rules, MOST_CLEARINGS):
         return True
-    return _strip(expr, rules, MOST_STRIPS)
+    if _strip(expr, rules, MOST_STRIPS):
+        return True
+    joined = one_radical_each(expr)
+    if joined != expr:
+        expr = settle(joined, rules)
+        if expr.is_zero:
+            return True
+    return every_pattern(expr, lambda branch: settle(branch, rules).is_zero)
 
 
 def settle(expr: Expr, rules: tuple[Rule, ...] = ()) -> Expr:

@@ -7,6 +7,7 @@ identities of numbers: a delta is 0 or 1, a one-hot row has one entry of 1, and 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from backproof.calculus.index.atoms import delta_head, order_head, resized, split_head
 from backproof.calculus.index.terms import (
@@ -64,6 +65,7 @@ def at_least(value: Size, least: int) -> bool:
 Replacement = tuple[Ix, Ix]
 
 
+@lru_cache(maxsize=10_000)
 def relation(
     u: Ix, du: Size, v: Ix, dv: Size, inside: bool = False
 ) -> bool | list[Replacement] | None:
