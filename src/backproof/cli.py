@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from backproof.render.lines import Line
     from backproof.working.checking import FileVerdicts
     from backproof.working.report import Report
+    from backproof.working.steps import Working
 
 EXIT_INTERNAL = 70
 PAPERS = (".sheet", ".md", ".markdown")
@@ -255,17 +256,20 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _answer(
-    file: Path,
-    question: Callable[[Any], str],
-    sheet_name: str | None,
-    as_json: bool,
-    as_tex: bool,
+    file: Path, question: Callable[[Any], str | Working], sheet_name: str | None, **how: Any
 ) -> None:
     from backproof.calculus.model import build_model
     from backproof.working.answer import answer_question
 
     model = build_model(_sheet(file, sheet_name))
-    working = answer_question(model, question(model))
+    asked = question(model)
+    working = answer_question(model, asked) if isinstance(asked, str) else asked
+    _show_answer(model.sheet.title, working, sheet_name, **how)
+
+
+def _show_answer(
+    title: str, working: Working, sheet_name: str | None, as_json: bool, as_tex: bool
+) -> None:
     if as_json:
         from backproof.render.json import dumps, working_data
 
@@ -273,7 +277,7 @@ def _answer(
     elif as_tex:
         from backproof.render.latex import standalone, working_fragment
 
-        _print(standalone(model.sheet.title, working_fragment(working)))
+        _print(standalone(title, working_fragment(working)))
     else:
         from backproof.render.terminal import working_lines
 
@@ -389,10 +393,49 @@ def batch(
 @main.command()
 @click.argument("file", type=FILE)
 @click.argument("name")
+@click.option("--of", "loss", metavar="L", help="The number that a step makes smaller.")
+@click.option(
+    "--data", type=FILE, metavar="F", help="Samples (CSV, NPY, NPZ): the numbers as quartiles."
+)
 @_options
-def slow(file: Path, name: str, **how: Any) -> None:
+def slow(file: Path, name: str, loss: str | None, data: Path | None, **how: Any) -> None:
     """When the update of parameter NAME is small."""
-    _answer(file, lambda _: f"slow {name}", **how)
+    if loss is None and data is None:
+        _answer(file, lambda _: f"slow {name}", **how)
+        return
+    from backproof.working.answer import slow_answer
+
+    _answer(file, lambda model: slow_answer(model, name, loss, data), **how)
+
+
+@main.command()
+@click.argument("file", type=FILE, required=False)
+@click.argument("losses", nargs=-1)
+@click.option("--data", metavar="NAME", help="Weights on real data: breast-cancer.")
+@click.option("--thin", type=float, default=0.15, help="The share of the rare label that is kept.")
+@click.option("--missed", type=float, default=10.0, help="The cost of a missed 1.")
+@click.option("--alarm", type=float, default=1.0, help="The cost of a false alarm.")
+@click.option("--seed", type=int, default=0, help="What is drawn and how it is split.")
+@_options
+def weights(
+    file: Path | None,
+    losses: tuple[str, ...],
+    data: str | None,
+    thin: float,
+    missed: float,
+    alarm: float,
+    seed: int,
+    **how: Any,
+) -> None:
+    """What the weights of LOSSES in FILE mean; with --data, which weights cost least."""
+    if data is not None:
+        from backproof.interop.unbalanced import unbalanced_working
+
+        _show_answer("", unbalanced_working(data, thin, missed, alarm, seed), **how)
+        return
+    if file is None:
+        raise click.UsageError("Missing argument 'FILE', or --data.")
+    _answer(file, lambda _: " ".join(["weights", ", ".join(losses)]).strip(), **how)
 
 
 # --- output --------------------------------------------------------------------------------------

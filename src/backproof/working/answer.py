@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backproof.calculus.model import Model
@@ -121,6 +122,15 @@ def _slow(model: Model, ask: ast.Ask) -> Working:
             place = model.sheet.place(target.span)
             raise SheetError("'ask slow' is asked for parameters, by their names.", place=place)
     return _together([slow_working(model, t.id) for t in ask.targets if isinstance(t, ast.Name)])
+
+
+def slow_answer(model: Model, name: str, loss: str | None, data: Path | None) -> Working:
+    """When a parameter learns slowly, with a loss that is named, or over the samples of a file."""
+    from backproof.working.samples import load_samples
+    from backproof.working.slow import slow_working
+
+    samples = None if data is None else load_samples(data, model)
+    return slow_working(model, name, loss, samples)
 
 
 def _weights(model: Model, ask: ast.Ask) -> Working:

@@ -79,9 +79,9 @@ def _shown(
     steps = [Step("change", remedy.what, kind="path")]
     steps += [Step("", line, kind="equation", depth=1) for line in remedy.lines]
     label = f"∂{old.loss}/∂{old.wrt}"
-    steps.append(Step("before", f"{label} = {words.written(old.gradient)}", depth=1))
+    steps.append(Step("before", f"before: {label} = {words.written(old.gradient)}", depth=1))
     steps.append(
-        Step("after", f"{label} = {after.written(new.gradient)}", depth=1,
+        Step("after", f"after: {label} = {after.written(new.gradient)}", depth=1,
              verified=Verified("numeric differentiation", seen.points, seen.failed))
     )  # fmt: skip
     for claim in remedy.claims:

@@ -381,7 +381,7 @@ class Words:
             return []
         steps = [heading("Layer by layer")]
         for name, most, shown in rows:
-            line = f"slopes on the way: {shown}"
+            line = f"{name}: slopes on the way {shown}"
             line += f" = {_exact(most)}" if " · " in shown else ""
             steps.append(Step(name, line, value=most, kind="numbers", depth=1))
         steps.append(

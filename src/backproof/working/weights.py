@@ -202,7 +202,7 @@ def _threshold() -> Iterator[Step]:
         "s = alpha*p/(alpha*p + beta*(1 - p))\n",
         [
             _Line("s - 1/2",
-                  "(s - 1/2)*2*(alpha*p + beta*(1 - p)) == (alpha + beta)*(p - beta/(alpha + beta))",
+                  "(2*s - 1)*(alpha*p + beta*(1 - p)) == (alpha + beta)*(p - beta/(alpha + beta))",
                   "the output passes 1/2 exactly where p passes beta/(alpha + beta)"),
             _Line("back", "t/((1 - t) + t) == t",
                   "for a threshold t on p take alpha : beta = (1 - t) : t"),
@@ -283,7 +283,7 @@ def _with_weights(alpha: float, beta: float) -> Iterator[Step]:
         s = alpha * p / (alpha * p + beta * (1 - p))
         yield Step(
             f"p = {p}",
-            f"a* = {_n(alpha)}·{p}/({_n(alpha)}·{p} + {_n(beta)}·{_n(1 - p)}) = {_n(s)}",
+            f"p = {p}: a* = {_n(alpha)}·{p}/({_n(alpha)}·{p} + {_n(beta)}·{_n(1 - p)}) = {_n(s)}",
             value=s, because="what the network is made to answer", kind="numbers", depth=1,
         )  # fmt: skip
 
@@ -312,10 +312,10 @@ def _with_labels(
     steps += [
         Step("labels", f"{ones} of {total} labels are 1, {zeros} are 0", kind="numbers",
              because=f"a share of {_n(ones / total)}"),
-        Step("alpha", f"N/(2 n) = {total}/(2·{ones}) = {_n(balanced[0])}", value=balanced[0],
-             because="balanced weight of label 1", kind="result"),
-        Step("beta", f"N/(2 k) = {total}/(2·{zeros}) = {_n(balanced[1])}", value=balanced[1],
-             because="balanced weight of label 0", kind="result"),
+        Step("alpha", f"alpha = N/(2 n) = {total}/(2·{ones}) = {_n(balanced[0])}",
+             value=balanced[0], because="balanced weight of label 1", kind="result"),
+        Step("beta", f"beta = N/(2 k) = {total}/(2·{zeros}) = {_n(balanced[1])}",
+             value=balanced[1], because="balanced weight of label 0", kind="result"),
     ]  # fmt: skip
     if alpha is not None and beta is not None and (alpha or beta):
         pull = alpha * ones / (alpha * ones + beta * zeros)
@@ -351,7 +351,9 @@ def _classes(values: SheetValues, w: Weighted) -> tuple[list[Step], dict[str, An
     steps: list[Step] = [
         _heading("What the weights are"),
         Step(
-            w.loss, w.shown, because="w_k weighs the samples of class k" if w.weights else "every class weighs 1",
+            w.loss,
+            w.shown,
+            because="w_k weighs the samples of class k" if w.weights else "every class weighs 1",
             verified=None if w.verdict is None else _verified(w.verdict),
         ),
         _heading("What the loss makes the network say"),
