@@ -389,5 +389,6 @@ _RULES: dict[str, Callable[[Simplifier, Node], Node]] = {
     "matmul": Simplifier.product,
     "transpose": Simplifier.turned,
     "sum": Simplifier.total,
+    "log": lambda s, n: n.args[0].args[0] if n.args[0].op.name == "exp" else n,
     "collect": Simplifier.collected,
 }

@@ -120,11 +120,12 @@ class Page:
     def line(self, name: str, expr: ast.Expr | None, node: Node, **more: object) -> Step:
         """`∂L/∂z2 = …`, with its shape and how it was checked."""
         label = self.label(name)
-        if expr is None:
-            text, latex = f"{label}: no matrix form; see the index form", ""
-        else:
-            text = f"{label} = {written(expr)}"
-            latex = f"{self.latex_label(name)} = {latex_of(self.model, expr)}"
+        if expr is None:  # never wrongly: the gradient as such, which is checked all the same
+            expr = ast.Apply("grad", (self.target, ast.Name(name)))
+            more = {**more, "because": "no matrix form in the sheet language; it is checked and "
+                    "has its values"}  # fmt: skip
+        text = f"{label} = {written(expr)}"
+        latex = f"{self.latex_label(name)} = {latex_of(self.model, expr)}"
         shape = step_shape(self.model.shape(name))
         fields = {"verified": self.verified(name), "kind": "local", **more}
         return Step(label, text, latex, shape, **fields)  # type: ignore[arg-type]
