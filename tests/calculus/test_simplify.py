@@ -171,8 +171,8 @@ def test_cost_grows_linearly_with_depth() -> None:
         lines.append(f"L = sse(a{depth}, y)")
         model = model_of("\n".join(lines))
         back = Backward(model, model.leaves["L"], ast.Name("L"), "W1")
-        shown = [text(Products(set(), back.spellings())(line.value)) for line in back.lines.values()]
-        assert max(map(len, shown)) < 1200
+        write = Products(set(), back.spellings())
+        assert max(len(text(write(line.value))) for line in back.lines.values()) < 1200
         sizes.append(len(model.graph._interned))
     assert sizes[2] - sizes[1] < 2.5 * (sizes[1] - sizes[0])
 

@@ -139,6 +139,15 @@ def test_the_entries_are_written_with_their_own_indices() -> None:
     assert "step(zA1[2])*W2[1, 2]*xA[3]" in entries[6].text
 
 
+def test_a_name_of_the_sheet_is_shown_beside_what_it_stands_for() -> None:
+    working = work(SIAMESE + "DA = diag(step(zA1))\nDB = diag(step(zB1))\n", "W1")
+    assert line(working, "∂aA1/∂zA1").text == "∂aA1/∂zA1 = diag(step(zA1)) = DA"
+    assert result(working) == "DA @ W2.T @ (a2 - y) @ xA.T - DB @ W2.T @ (a2 - y) @ xB.T"
+    assert line(working, "∂L/∂W1[1, 1]").text == (
+        "∂L/∂W1[1, 1] = (a2 - y)*step(zA1[1])*W2[1, 1]*xA[1] - (a2 - y)*step(zB1[1])*W2[1, 1]*xB[1]"
+    )
+
+
 def test_the_result_can_be_pasted_as_a_claim() -> None:
     for name in ("W1", "b1", "W2", "b2"):
         model = model_of(SIAMESE)

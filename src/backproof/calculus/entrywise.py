@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from backproof.calculus.products import Products
 from backproof.language import syntax as ast
@@ -20,11 +20,15 @@ class NoEntry(Exception):
 class Entrywise:
     """Writes entries of nodes of two axes.
 
-    letters   index letters that are free for sums
+    letters       index letters that are free for sums
+    definitions   name -> what it stands for (a name may stand for a diagonal matrix)
     """
 
-    def __init__(self, products: Products, letters: Iterator[str]) -> None:
+    def __init__(
+        self, products: Products, letters: Iterator[str], definitions: Mapping[str, Node]
+    ) -> None:
         self.products = products
+        self.definitions = definitions
         self.letters = letters
 
     def entry(self, node: Node, i: ast.Expr, j: ast.Expr) -> ast.Expr:
@@ -72,7 +76,7 @@ class Entrywise:
         return self.entry(node.args[0], j, i)
 
     def matmul(self, node: Node, i: ast.Expr, j: ast.Expr) -> ast.Expr:
-        a, b = node.args
+        a, b = (self._meaning(x) for x in node.args)
         if a.op.name == "diag_of":
             return _times(self.entry(a.args[0], i, i), self.entry(b, i, j))
         if b.op.name == "diag_of":
@@ -80,6 +84,10 @@ class Entrywise:
         if len(a.shape) != 2 or len(b.shape) != 2:
             raise NoEntry
         return self._sum(a.shape[1], lambda k: _times(self.entry(a, i, k), self.entry(b, k, j)))
+
+    def _meaning(self, node: Node) -> Node:
+        meaning = self.definitions.get(node.name or "", node)
+        return meaning if meaning.op.name == "diag_of" else node
 
     def total(self, node: Node, i: ast.Expr, j: ast.Expr) -> ast.Expr:
         x, axis = node.args[0], node.params[0]

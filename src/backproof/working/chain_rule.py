@@ -149,8 +149,13 @@ def _local(page: Page, back: Backward, products: Products, edge: Edge) -> Step:
     if expr is None:
         text = f"{label}: no matrix form; {shape_brief(found.shape)}"
         return Step(label, text, "", step_shape(found.shape), None, because, None, "local", 1)
+    worked = [expr]
+    equation = model.sheet.equations.get(shown.name or "")
+    if equation is not None and shown.name not in edge:  # the sheet has a name for it
+        worked.insert(0, equation.expr)
     return Step(
-        label, f"{label} = {written(expr)}", f"{latex} = {latex_of(model, expr)}",
+        label, " = ".join([label, *map(written, worked)]),
+        " = ".join([latex, *(latex_of(model, e) for e in worked)]),
         step_shape(found.shape), None, because + _identity(shown), verified, "local", 1,
     )  # fmt: skip
 

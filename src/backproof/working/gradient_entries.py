@@ -40,7 +40,7 @@ def entry_steps(page: Page, back: Backward, products: Products) -> Iterator[Step
         return
     names = _letters(page)
     i, j = next(names), next(names)
-    general = _entry(products, node, ast.Name(i), ast.Name(j), list(names))
+    general = _entry(page, products, node, ast.Name(i), ast.Name(j), list(names))
     if general is None or len(written(general)) > LONGEST:
         return
     points = _check(page, back, general, i, j, node)
@@ -50,7 +50,7 @@ def entry_steps(page: Page, back: Backward, products: Products) -> Iterator[Step
     for r in range(1, rows + 1):
         for c in range(1, columns + 1):
             at = (writing.number(r), writing.number(c))
-            own = _entry(products, node, *at, list(_letters(page))[2:])
+            own = _entry(page, products, node, *at, list(_letters(page))[2:])
             if own is not None:
                 step = _step(page, own, _items(node, *at), verified, "", 1)
                 yield step if array is None else _with_value(page, step, array[r - 1, c - 1])
@@ -68,10 +68,10 @@ def _items(node: Node, i: ast.Expr, j: ast.Expr) -> tuple[ast.Expr, ...]:
 
 
 def _entry(
-    products: Products, node: Node, i: ast.Expr, j: ast.Expr, letters: list[str]
+    page: Page, products: Products, node: Node, i: ast.Expr, j: ast.Expr, letters: list[str]
 ) -> ast.Expr | None:
     try:
-        return Entrywise(products, iter(letters)).entry(node, i, j)
+        return Entrywise(products, iter(letters), page.model.definitions).entry(node, i, j)
     except (NoEntry, StopIteration):
         return None
 
