@@ -81,13 +81,16 @@ def check_claims(model: Model, *, mend: bool = True) -> list[Verdict]:
     if mend and any(v.verdict == REFUTED for v in verdicts):
         from backproof.working.repair import mended
 
-        verdicts = mended(judge, list(model.sheet.claims), verdicts)
+        claims = list(model.sheet.claims)
+        verdicts = mended(judge, claims, verdicts)
+        verdicts = [judge.explained(c, v) for c, v in zip(claims, verdicts, strict=True)]
     return verdicts
 
 
 def check_claim(model: Model, claim: ast.Claim) -> Verdict:
     """The verdict of one claim over a sheet's names."""
-    return Judge(model).claim(claim)
+    judge = Judge(model)
+    return judge.explained(claim, judge.claim(claim))
 
 
 class Judge:
@@ -125,6 +128,19 @@ class Judge:
             if judged.verdict == REFUTED and len(claim.relations) > 1:
                 break
         return links[0] if len(claim.relations) == 1 else _chain(base, claim, links, self.model)
+
+    def explained(self, claim: ast.Claim, verdict: Verdict) -> Verdict:
+        """The verdict with left minus right in symbols, where a point refuted it and it is short."""
+        from backproof.working.differences import difference
+
+        counter = verdict.counterexample
+        if verdict.verdict != REFUTED or counter is None or not counter.point or claim.loops:
+            return verdict
+        at = max(0, len(verdict.links) - 1)
+        if claim.relations[at] != "eq":
+            return verdict
+        left, right = (self.model.node(s) for s in claim.sides[at : at + 2])
+        return replace(verdict, difference=difference(self.model, left, right))
 
     def _guard(self, base: Verdict, judge: Callable[[], Verdict]) -> Verdict:
         try:

@@ -1,0 +1,231 @@
+"""What a refuted claim has too much or too little: left minus right in symbols, where it is short.
+
+Both sides are multiplied out into sums of products of names, equal products cancel, and what is
+left is written in the reader's own names. The result is compared with the two sides at random
+points before it is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from functools import reduce
+
+from backproof.calculus.compare import Sides, compare
+from backproof.calculus.model import Model
+from backproof.calculus.notation import syntax, text
+from backproof.calculus.simplify import Simplifier
+from backproof.errors import BackproofError
+from backproof.language import syntax as ast
+from backproof.operators.dims import ONE, SCALAR
+from backproof.operators.node import Node
+
+LONGEST = 110  # characters; a longer difference helps nobody
+MOST_TERMS = 40
+Term = tuple[Fraction, tuple[Node, ...], tuple[Node, ...]]  # number, numbers, chain of matrices
+
+
+class _TooWide(Exception):
+    """Multiplying out would give more terms than anyone would read."""
+
+
+def difference(model: Model, left: Node, right: Node) -> str | None:
+    """left - right in the sheet language, or None where it is long or cannot be written."""
+    if left.loops or right.loops or left.shape != right.shape:
+        return None
+    best: str | None = None
+    for expr in _candidates(model, left, right):
+        if expr is None:
+            continue
+        shown = text(expr)
+        if len(shown) > LONGEST or "?" in shown or (best is not None and len(shown) >= len(best)):
+            continue
+        if _same(model, left - right, model.node(expr)):
+            best = shown
+    return best
+
+
+def _candidates(model: Model, left: Node, right: Node) -> Iterator[ast.Expr | None]:
+    try:
+        simplifier = Simplifier(model)
+        gap = simplifier.plain(left) - simplifier.plain(right)
+        for whole in (True, False):
+            yield _Expander(model, simplifier, whole).collected(gap)
+        yield syntax(simplifier.plain(gap))
+    except (BackproofError, _TooWide, KeyError, RecursionError):
+        return
+
+
+def _same(model: Model, gap: Node, node: Node) -> bool:
+    if gap.shape != node.shape:
+        return False
+    found = compare(model, Sides(gap, node), float_points=1, exact_points=1)
+    return found.counter is None and found.points > 0
+
+
+class _Expander:
+    """Multiplies nodes out into sums of products; a diagonal matrix times a column is their
+    entrywise product while terms are compared, and a named one is itself again when shown.
+
+    whole   numbers that are sums, such as a2 - y, stay whole
+    """
+
+    def __init__(self, model: Model, simplifier: Simplifier, whole: bool) -> None:
+        self.simplifier = simplifier
+        self.whole = whole
+        self.diagonal: dict[int, Node] = {}
+        self.named: dict[int, Node] = {}
+        for name, definition in model.definitions.items():
+            if definition.op.name == "diag_of":
+                column = simplifier.plain(definition.args[0])
+                self.diagonal[model.leaves[name].id] = column
+                self.named[column.id] = model.leaves[name]
+
+    def collected(self, gap: Node) -> ast.Expr | None:
+        """The terms of *gap*, equal ones added up and written out."""
+        total: dict[tuple[tuple[int, ...], tuple[int, ...]], Term] = {}
+        for number, scalars, chain in self.terms(gap):
+            key = (tuple(s.id for s in scalars), tuple(m.id for m in chain))
+            before = total.get(key)
+            total[key] = (number + (before[0] if before else 0), scalars, chain)
+        left = sorted((t for t in total.values() if t[0]), key=lambda t: t[0] < 0)
+        if not left:
+            return None
+        result: ast.Expr | None = None
+        for number, scalars, chain in left:
+            term = self._written(abs(number), scalars, chain)
+            if term is None:
+                return None
+            if result is None:
+                result = ast.Apply("neg", (term,)) if number < 0 else term
+            else:
+                result = ast.Apply("sub" if number < 0 else "add", (result, term))
+        return result
+
+    def _written(
+        self, number: Fraction, scalars: tuple[Node, ...], chain: tuple[Node, ...]
+    ) -> ast.Expr | None:
+        matrices = [m for part in chain for m in self._refolded(part)]
+        at = next((k for k, m in enumerate(matrices) if k and m.shape[0] == ONE), len(matrices))
+        # A number stands where the product has become a column, as one writes it by hand.
+        parts = [*matrices[:at], *scalars, *matrices[at:]]
+        exprs = [syntax(p) for p in parts]
+        if any(e is None for e in exprs):
+            return None
+        known = [e for e in exprs if e is not None]
+        if number != 1 or not known:
+            factor = syntax(self.simplifier.graph.number(number))
+            first = known[0] if known else None
+            known[:1] = [factor if first is None else ast.Apply("mul", (factor, first))]  # type: ignore[list-item,arg-type]
+        sign = "matmul" if matrices else "mul"
+        return reduce(lambda a, b: ast.Apply(sign, (a, b)), known)
+
+    def _refolded(self, part: Node) -> list[Node]:
+        if part.op.name == "mul":
+            for a, b in (part.args, part.args[::-1]):
+                if a.id in self.named:
+                    return [self.named[a.id], b]
+        return [part]
+
+    def terms(self, node: Node) -> list[Term]:
+        """The terms of a node: sums taken apart, products multiplied out over sums."""
+        rule = _RULES.get(node.op.name)
+        if rule is not None:
+            found = list(rule(self, node))
+        elif node.fill is not None and node.shape == SCALAR:
+            found = [(node.fill, (), ())]
+        else:
+            found = [_single(node)]
+        if len(found) > MOST_TERMS:
+            raise _TooWide
+        return found
+
+    def sum(self, node: Node) -> Iterator[Term]:
+        sign = Fraction(-1 if node.op.name == "sub" else 1)
+        first, second = node.args
+        if first.shape != node.shape or second.shape != node.shape:
+            yield _single(node)
+            return
+        yield from self.terms(first)
+        yield from _scaled(self.terms(second), sign)
+
+    def negative(self, node: Node) -> Iterator[Term]:
+        yield from _scaled(self.terms(node.args[0]), Fraction(-1))
+
+    def product(self, node: Node) -> Iterator[Term]:
+        left, right = (self._factor(a) for a in node.args)
+        if len(left) * len(right) > MOST_TERMS:
+            raise _TooWide
+        for a, s, m in left:
+            for b, t, n in right:
+                yield a * b, _sorted(s + t), self._joined(m, n)
+
+    def _factor(self, node: Node) -> list[Term]:
+        if self.whole and node.shape == SCALAR and node.op.name in ("add", "sub"):
+            return [_single(node)]
+        return self.terms(node)
+
+    def _joined(self, left: tuple[Node, ...], right: tuple[Node, ...]) -> tuple[Node, ...]:
+        if not left or not right:
+            return left + right
+        last, first = left[-1], right[0]
+        column = self.diagonal.get(last.id)
+        if column is None and last.op.name == "diag_of":
+            column = last.args[0]
+        if column is None or first.shape != column.shape:
+            return left + right
+        return (*left[:-1], self.simplifier.plain(column * first), *right[1:])
+
+    def times(self, node: Node) -> Iterator[Term]:
+        a, b = node.args
+        if a.shape == SCALAR or b.shape == SCALAR:
+            yield from self.product(node)
+            return
+        if a.shape != b.shape:
+            yield _single(node)
+            return
+        for p, s, m in self.terms(a):
+            for q, t, n in self.terms(b):
+                if not m or not n:
+                    yield _single(node)
+                    return
+                one, other = (reduce(lambda x, y: x @ y, chain) for chain in (m, n))
+                yield p * q, _sorted(s + t), (self.simplifier.plain(one * other),)
+
+    def over(self, node: Node) -> Iterator[Term]:
+        a, b = node.args
+        if b.shape != SCALAR:
+            yield _single(node)
+        elif b.fill:
+            yield from _scaled(self.terms(a), 1 / b.fill)
+        else:
+            for number, scalars, chain in self.terms(a):
+                yield number, _sorted((*scalars, 1 / b)), chain
+
+    def turned(self, node: Node) -> Iterator[Term]:
+        for number, scalars, chain in self.terms(node.args[0]):
+            yield number, scalars, tuple(m.T for m in reversed(chain))
+
+
+def _single(node: Node) -> Term:
+    return (Fraction(1), (node,), ()) if node.shape == SCALAR else (Fraction(1), (), (node,))
+
+
+def _scaled(terms: list[Term], by: Fraction) -> Iterator[Term]:
+    for number, scalars, chain in terms:
+        yield number * by, scalars, chain
+
+
+def _sorted(scalars: tuple[Node, ...]) -> tuple[Node, ...]:
+    return tuple(sorted(scalars, key=lambda n: n.id))
+
+
+_RULES: dict[str, Callable[[_Expander, Node], Iterator[Term]]] = {
+    "add": _Expander.sum,
+    "sub": _Expander.sum,
+    "neg": _Expander.negative,
+    "mul": _Expander.times,
+    "matmul": _Expander.product,
+    "div": _Expander.over,
+    "transpose": _Expander.turned,
+}
