@@ -288,6 +288,8 @@ class Backward:
             if 2 * s.cost(short) <= s.cost(value):
                 value = line = short
         s.check(before, value)
+        if line is not value:
+            s.check(before, line)
         if s.cost(value) <= s.cost(line):
             line = value
         ways = len(self.ways(name))

@@ -17,9 +17,10 @@ from backproof.calculus.local import is_line
 from backproof.calculus.model import Model
 from backproof.calculus.notation import syntax
 from backproof.calculus.products import Products
+from backproof.calculus.simplify import Simplifier
 from backproof.calculus.values import sheet_values
 from backproof.calculus.witness import contradiction, verify_gradient
-from backproof.errors import NameProblem, ShapeProblem
+from backproof.errors import BackproofError, NameProblem, ShapeProblem
 from backproof.language import syntax as ast
 from backproof.operators.dims import show_shape
 from backproof.operators.node import Node
@@ -92,6 +93,7 @@ class Page:
         self.of_latex = latex_of(model, target)
         self.values = sheet_values(model)
         self.taken = {*model.leaves, *model.sheet.dimensions}
+        self.simplify: Simplifier | None = None
         self._short: dict[ast.Expr, str] = {}
         self._seen: dict[str, Verified | None] = {}
 
@@ -117,8 +119,21 @@ class Page:
             self._seen[name] = Verified(HOW, seen.points, 0) if seen.points else None
         return self._seen[name]
 
+    def readable(self, expr: ast.Expr | None, node: Node) -> ast.Expr | None:
+        """The expression if it can be read back, and is then the node; else None."""
+        if expr is None or self._spelled(expr):
+            return expr
+        try:
+            again = self.model.node(expr)
+        except BackproofError:
+            return None
+        if self.simplify is not None:
+            self.simplify.check(node, again)
+        return expr
+
     def line(self, name: str, expr: ast.Expr | None, node: Node, **more: object) -> Step:
         """`∂L/∂z2 = …`, with its shape and how it was checked."""
+        expr = self.readable(expr, node)
         label = self.label(name)
         if expr is None:  # never wrongly: the gradient as such, which is checked all the same
             expr = ast.Apply("grad", (self.target, ast.Name(name)))
@@ -134,6 +149,7 @@ class Page:
         self, name: str, expr: ast.Expr | None, node: Node, **more: object
     ) -> Iterator[Step]:
         """The line, with a long part that it repeats named first: `M = (1 - Y)*step(…)`."""
+        expr = self.readable(expr, node)
         while expr is not None:
             part = self._repeated(expr)
             if part is None:
@@ -175,6 +191,7 @@ class Page:
 
     def steps(self, back: Backward) -> Iterator[Step]:
         """All lines, in reading order."""
+        self.simplify = back.simplify
         self.verified(self.name, POINTS)
         yield from self.paths(back)
         if self.name not in back.lines:
