@@ -14,7 +14,7 @@ from backproof.calculus import ratios
 from backproof.calculus.model import Model
 from backproof.calculus.notation import syntax, text
 from backproof.calculus.ratios import Poly, Ratio
-from backproof.operators.dims import Shape
+from backproof.operators.dims import ONE, Shape
 from backproof.operators.node import Node
 
 MOST_TERMS = 16
@@ -90,7 +90,6 @@ class Entries:
     def _length(self, node: Node) -> tuple[int, int]:
         cost = self.cost(node)
         return cost, len(text(syntax(node))) if cost < TOO_LONG else 0
-
 
     def ratio(self, node: Node) -> Ratio:
         """The node as a fraction of polynomials over what is not arithmetic."""
@@ -247,10 +246,28 @@ class Entries:
 
 
 def product_of(parts: list[Node]) -> Node | None:
+    """The product, entry by entry; a column and a row only meet where something is wider."""
     result: Node | None = None
     for p in parts:
-        result = p if result is None else result * p
+        if result is None:
+            result = p
+        elif _crossed(result, p):
+            wide = [q for q in parts if ONE not in q.shape]
+            if not wide:
+                column, row = (result, p) if result.shape[1] == ONE else (p, result)
+                result = column @ row
+            else:
+                return product_of([*wide, *(q for q in parts if ONE in q.shape)])
+        else:
+            result = result * p
     return result
+
+
+def _crossed(a: Node, b: Node) -> bool:
+    """Whether one is a column and the other a row."""
+    if len(a.shape) != 2 or len(b.shape) != 2 or a.is_number or b.is_number:
+        return False
+    return (a.shape[0] == ONE) != (b.shape[0] == ONE) and (a.shape[1] == ONE) != (b.shape[1] == ONE)
 
 
 def factors_of(node: Node) -> list[Node]:
@@ -320,9 +337,7 @@ _TERMS: dict[str, Callable[[Entries, Node], list[Ratio]]] = {
     "add": lambda s, n: s._terms(n.args[0]) + s._terms(n.args[1]),
     "sub": lambda s, n: s._terms(n.args[0]) + [_negative(s, t) for t in s._terms(n.args[1])],
     "neg": lambda s, n: [_negative(s, t) for t in s._terms(n.args[0])],
-    "mul": lambda s, n: [
-        s.times(a, b) for a in s._terms(n.args[0]) for b in s._terms(n.args[1])
-    ],
+    "mul": lambda s, n: [s.times(a, b) for a in s._terms(n.args[0]) for b in s._terms(n.args[1])],
     "div": lambda s, n: [
         s.times(t, ratios.to_power(s.ratio(n.args[1]), -1)) for t in s._terms(n.args[0])
     ],
