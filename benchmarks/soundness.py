@@ -70,7 +70,9 @@ class Tally:
 # --- the independent judge -------------------------------------------------------------------
 
 
-def draw_world(sheet: Sheet, rng: random.Random, stretch: float = 1.0) -> World:
+def draw_world(
+    sheet: Sheet, rng: random.Random, stretch: float = 1.0, *, whole: bool = False
+) -> World:
     """A fresh point: the judge's own sizes and values, in the declared sets."""
     # Always the same different sizes, so that JAX meets shapes that it has compiled before.
     sizes = {name: k for k, name in enumerate(sorted(sheet.dimensions), 2)}
@@ -80,7 +82,7 @@ def draw_world(sheet: Sheet, rng: random.Random, stretch: float = 1.0) -> World:
         assert declaration.set is not None
         dims = [_size(d, sizes) for d in declaration.set.dims]
         values[name] = _value(declaration.set, dims, fast, stretch)
-    return World(sheet, sizes, values, whole=False)
+    return World(sheet, sizes, values, whole=whole)
 
 
 def _size(expr: ast.Expr, sizes: dict[str, int]) -> int:
@@ -95,7 +97,7 @@ def _value(s: ast.SetExpr, dims: list[int], fast: np.random.Generator, stretch: 
             "sym": (x + x.T) / 2,
             "posdef": x @ x.T + np.eye(dims[0]),
             "diagonal": np.diag(np.diag(x)),
-            "orthogonal": np.linalg.qr(x)[0],
+            "orthogonal": np.linalg.qr(x)[0] @ np.linalg.qr(x.T + 1)[0],
         }[s.kind]
     if s.kind == "pos":
         return fast.uniform(0.2, 0.2 + 2 * stretch, shape)
@@ -140,6 +142,8 @@ def on_kink(claim: ast.Claim, world: World) -> bool:
     for side in claim.sides:
         for part in ast.walk(side):
             if isinstance(part, ast.Apply) and part.op in PIECEWISE:
+                if _rectified(part.args[0], world.sheet):
+                    continue
                 gap = world.value(part.args[0])
             elif isinstance(part, ast.Apply) and part.op == "max" and len(part.args) == 2:
                 gap = world.value(part.args[0]) - world.value(part.args[1])
@@ -150,9 +154,16 @@ def on_kink(claim: ast.Claim, world: World) -> bool:
     return False
 
 
-def truth(claim: ast.Claim, sheet: Sheet, rng: random.Random) -> str:
+def _rectified(expr: ast.Expr, sheet: Sheet) -> bool:
+    """relu(z) is zero on a whole side, where step of it is nonetheless as smooth as step(z)."""
+    while isinstance(expr, ast.Name) and expr.id in sheet.equations:
+        expr = sheet.equations[expr.id].expr
+    return isinstance(expr, ast.Apply) and expr.op == "relu"
+
+
+def truth(claim: ast.Claim, sheet: Sheet, rng: random.Random, *, whole: bool = False) -> str:
     """ "true", "false", or "unclear" where double precision cannot tell."""
-    seen = list(gaps(claim, [draw_world(sheet, rng) for _ in range(2)]))
+    seen = list(gaps(claim, [draw_world(sheet, rng, whole=whole) for _ in range(2)]))
     if seen and max(seen) <= SAME:
         return "true"
     return "false" if seen and max(seen) > DIFFERENT else "unclear"

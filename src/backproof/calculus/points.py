@@ -296,7 +296,7 @@ def on_kink(run: Evaluator, nodes: Iterable[Node]) -> bool:
     while pending:
         batch, pending = pending, []
         for node in postorder(batch):
-            if node.op.kinks is not None:
+            if node.op.kinks is not None and not _rectified(run, node):
                 for zero in node.op.kinks(node):
                     if (run.value(zero) == 0).any():
                         return True
@@ -305,3 +305,13 @@ def on_kink(run: Evaluator, nodes: Iterable[Node]) -> bool:
             if name in run.definitions:
                 pending.append(run.definitions[name])
     return False
+
+
+def _rectified(run: Evaluator, node: Node) -> bool:
+    """Whether the argument is relu(z), by name or not: no kink but where z is zero."""
+    if len(node.args) != 1:
+        return False
+    (inner,) = node.args
+    while inner.name is not None and inner.name in run.definitions:
+        inner = run.definitions[inner.name]
+    return inner.op.name == "relu"
