@@ -166,13 +166,13 @@ class Latex:
         op, args = expr.op, expr.args
         if op in ("add", "sub"):
             sign = "+" if op == "add" else "-"
-            return f"{self._in(_SUM, args[0])} {sign} {self._in(_PRODUCT, args[1])}"
+            return f"{self._in(_SUM, args[0])} {sign} {self._unsigned(args[1])}"
         if op in ("mul", "matmul"):
             return self._product(op, args)
         if op == "div":
             return rf"\frac{{{self(args[0])}}}{{{self(args[1])}}}"
         if op == "neg":
-            return f"-{self._in(_PRODUCT, args[0])}"
+            return f"-{self._unsigned(args[0])}"
         if op in ("pow", "transpose"):
             exponent = r"\top" if op == "transpose" else self(args[1])
             return f"{self._base(args[0], op)}^{{{exponent}}}"
@@ -184,7 +184,7 @@ class Latex:
         op, args = expr.op, expr.args
         axis = next((unparse(v) for k, v in expr.options if k == "axis"), None)
         if op in ("sum", "mean") and axis in _AXIS_SUMS:
-            inner = _AXIS_SUMS[axis].format(self._in(_PRODUCT, args[0]))
+            inner = _AXIS_SUMS[axis].format(self._factor(args[0]))
             if op == "sum":
                 return inner
         if op == "inv":
@@ -202,15 +202,36 @@ class Latex:
 
     def _product(self, op: str, args: Sequence[ast.Expr]) -> str:
         a, b = args
-        left, right = self._in(_PRODUCT, a), self._in(_SIGN, b)
         plain = op == "matmul" or number_like(a, self.numbers) or number_like(b, self.numbers)
         if not plain:
+            left, right = (
+                rf"\left({self(e)}\right)" if _is(e, "matmul") else self._in(_PRODUCT, e)
+                for e in args
+            )
+            right = self._bracketed(right) if right.startswith("-") else right
             return rf"{left} \odot {right}"
+        left, right = self._factor(a), self._factor(b, _SIGN)
+        right = self._bracketed(right) if right.startswith("-") else right
         if isinstance(b, ast.Number) or (
             isinstance(a, ast.Number) and isinstance(b, ast.Apply) and right[:1].isdigit()
         ):
             return rf"{left} \cdot {right}"
         return rf"{left}\, {right}"
+
+    def _factor(self, expr: ast.Expr, level: int = _PRODUCT) -> str:
+        """A factor of a matrix product: an elementwise product is kept together."""
+        if _is(expr, "mul") and not any(number_like(a, self.numbers) for a in _args(expr)):
+            return self._bracketed(self(expr))
+        return self._in(level, expr)
+
+    def _unsigned(self, expr: ast.Expr) -> str:
+        """What stands behind a plus or a minus."""
+        shown = self._in(_PRODUCT, expr)
+        return self._bracketed(shown) if shown.startswith("-") else shown
+
+    @staticmethod
+    def _bracketed(shown: str) -> str:
+        return rf"\left({shown}\right)"
 
     def _base(self, expr: ast.Expr, op: str) -> str:
         """What stands under a superscript: names with one of their own are kept together."""
@@ -219,7 +240,7 @@ class Latex:
             if "^" not in shown:
                 return shown
             return f"{{{shown}}}" if op == "transpose" else rf"\left({shown}\right)"
-        if isinstance(expr, ast.Number):
+        if isinstance(expr, ast.Number | ast.Array):
             return shown
         return rf"\left({shown}\right)"
 
@@ -260,6 +281,14 @@ class Latex:
             heads.append(f"{big}_{{{below}}}^{{{self(loop.upper)}}}" if expr.kind in ("sum", "prod")
                          else f"{big}_{{{below}..{self(loop.upper)}}}")  # fmt: skip
         return f"{' '.join(heads)} {self._in(_PRODUCT, expr.body)}"
+
+
+def _is(expr: ast.Expr, op: str) -> bool:
+    return isinstance(expr, ast.Apply) and expr.op == op
+
+
+def _args(expr: ast.Expr) -> Sequence[ast.Expr]:
+    return expr.args if isinstance(expr, ast.Apply) else ()
 
 
 def _number(text: str) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from backproof.calculus.model import Model
 from backproof.errors import BackproofError, NotAvailable, Place, SheetError, Source, Span
 from backproof.language import syntax as ast
+from backproof.working.spelled import with_latex
 from backproof.working.steps import Step, Working
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def answer(model: Model, ask: ast.Ask) -> Working:
             f"`ask {ask.what}` ({LATER[ask.what]}) is not available yet.", place=place
         )
     working = ASKS[ask.what](model, ask)
-    working = replace(working, ask=ask.text or working.ask)
+    working = with_latex(model, replace(working, ask=ask.text or working.ask))
     return _with_blanks(working, ask) if ask.blanks else working
 
 

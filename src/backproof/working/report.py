@@ -5,8 +5,8 @@ An error is an answer too: it stands where the answer would have stood and stops
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from backproof.language.files import MARKDOWN, read_sheets
 from backproof.language.markdown import Document, SheetBlock
 from backproof.language.sheet import Sheet
 from backproof.language.syntax import Ask, Claim
+from backproof.working.spelled import formulas
 from backproof.working.steps import Step, Working
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class SheetReport:
     claims       the verdicts, in the order written
     error        why nothing could be answered, or None
     failures     errors of single asks, whose answers show them
+    formulas     what the claims say, and their differences: text -> LaTeX
     """
 
     name: str
@@ -50,6 +52,7 @@ class SheetReport:
     claims: tuple[Verdict, ...] = ()
     error: BackproofError | None = None
     failures: tuple[BackproofError, ...] = ()
+    formulas: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +148,10 @@ def work_sheet(sheet: Sheet, *, conventions: bool = False) -> SheetReport:
     except (BackproofError, RecursionError, MemoryError) as error:
         failures.append(as_error(error))
         answers.append(failed("claims", failures[-1]))
-    return SheetReport(*head, tuple(answers), tuple(verdicts), None, tuple(failures))
+    told = [t for v in verdicts for t in (v.text, v.suggestion, v.difference)]
+    return SheetReport(
+        *head, tuple(answers), tuple(verdicts), None, tuple(failures), formulas(model, told)
+    )
 
 
 def _answer(model: Model, ask: Ask, failures: list[BackproofError]) -> Working:

@@ -1,0 +1,175 @@
+"""Formulas as MathML Core: what browsers set without a script, with LaTeX and words behind it.
+
+A long formula is cut before its operators into pieces that the browser may put on lines of
+their own; the whole carries one label for screen readers and one LaTeX text to copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from backproof.render import formula as f
+from backproof.render.spoken import spoken
+
+LONG = 16.0  # ems; a longer formula is cut into pieces
+WIDEST = 20.0  # ems of a piece, beyond which it is cut at products too
+
+
+def mathml(latex: str, *, value: bool = False) -> str:
+    """A formula for running text: one `math` element, or a span of several.
+
+    value   whether what follows the last relation is a result, and coloured as one
+    """
+    tree = f.parse(latex)
+    said = escape(spoken(tree), quote=True)
+    note = f'<annotation encoding="application/x-tex">{escape(latex, quote=False)}</annotation>'
+    if f.width(tree) <= LONG:
+        inner = _marked(tree) if value else write(tree)
+        return f'<span class="f">{_math(inner, said, note, label=True)}</span>'
+    cut = f.pieces(tree, WIDEST)
+    out = []
+    for k, piece in enumerate(cut):
+        inner = write(piece, first=k == 0)
+        if value and k and k == _last_relation(cut):
+            inner = _marked(piece, first=False)
+        out.append(_math(inner, escape(spoken(piece), quote=True), "" if k else note))
+    return (
+        f'<span class="f long" role="math" aria-label="{said}">'
+        f'{"<wbr>".join(out)}</span>'
+    )  # fmt: skip
+
+
+def _math(inner: str, said: str, note: str, *, label: bool = False) -> str:
+    heard = f'aria-label="{said}"' if label else 'aria-hidden="true"'
+    body = f"<semantics><mrow>{inner}</mrow>{note}</semantics>" if note else f"<mrow>{inner}</mrow>"
+    return (
+        f'<math xmlns="http://www.w3.org/1998/Math/MathML" alttext="{said}" {heard}>{body}</math>'
+    )
+
+
+def _last_relation(cut: Sequence[f.Row]) -> int:
+    return max((k for k, p in enumerate(cut) if p.items and f.is_sign(p.items[0], f.RELATIONS)),
+               default=0)  # fmt: skip
+
+
+def _marked(tree: f.Formula, *, first: bool = True) -> str:
+    """The formula with what follows its last relation marked as the value."""
+    items = f.items_of(tree)
+    at = max((k for k, i in enumerate(items) if f.is_sign(i, f.RELATIONS)), default=None)
+    if at is None:
+        return write(tree, first=first)
+    head = _row(items[: at + 1], first)
+    return f'{head}<mrow class="value">{_row(items[at + 1 :], True)}</mrow>'
+
+
+def write(tree: f.Formula, *, first: bool = True) -> str:
+    """The MathML of a formula, without the `math` around it.
+
+    first   whether it begins a formula: a sign there is a prefix
+    """
+    match tree:
+        case f.Row(items=items):
+            return _row(items, first)
+        case f.Atom():
+            return _atom(tree, prefix=False)
+        case f.Space(width=width):
+            return f'<mspace width="{width}em"/>'
+        case f.Fraction(above=above, below=below):
+            return f"<mfrac>{_one(above)}{_one(below)}</mfrac>"
+        case f.Root(inside=inside):
+            return f"<msqrt>{write(inside)}</msqrt>"
+        case f.Script():
+            return _script(tree)
+        case f.Fence(left=left, inside=inside, right=right):
+            return f"<mrow>{_fence(left, 'prefix')}{write(inside)}{_fence(right, 'postfix')}</mrow>"
+        case f.Table():
+            return _table(tree)
+        case f.Accent(sign=sign, base=base):
+            return f'<mover accent="true">{_one(base)}<mo stretchy="false">{sign}</mo></mover>'
+        case f.Boxed(inside=inside):
+            return f'<mrow class="blank"><mspace width=".5em"/>{_one(inside)}<mspace width=".5em"/></mrow>'
+
+
+def _row(items: Sequence[f.Formula], first: bool) -> str:
+    out = []
+    for k, item in enumerate(items):
+        if isinstance(item, f.Atom):
+            out.append(_atom(item, prefix=f.is_prefix(items, k) and (first or k > 0)))
+        else:
+            out.append(write(item))
+        follows = items[k + 1] if k + 1 < len(items) else None
+        if isinstance(item, f.Atom) and item.kind == "function" and follows is not None:
+            gap = "0" if isinstance(follows, f.Fence) else ".17em"
+            out.append(f'<mo lspace="0" rspace="{gap}">&#x2061;</mo>')
+    return "".join(out)
+
+
+def _one(tree: f.Formula) -> str:
+    """The formula as exactly one element."""
+    inner = write(tree)
+    items = f.items_of(tree)
+    single = len(items) == 1 and not isinstance(items[0], f.Row)
+    return inner if single else f"<mrow>{inner}</mrow>"
+
+
+def _atom(atom: f.Atom, *, prefix: bool) -> str:
+    text = escape(atom.text, quote=False)
+    match atom.kind:
+        case "name":
+            return f"<mi>{text}</mi>"
+        case "upright" | "function":
+            upright = ' mathvariant="normal"' if len(atom.text) == 1 else ""
+            return f"<mi{upright}>{text}</mi>"
+        case "bold":
+            return f'<mn class="bold">{text}</mn>'
+        case "number":
+            return f"<mn>{text}</mn>"
+        case "double":
+            return f'<mi mathvariant="normal">{text}</mi>'
+        case "text":
+            return f"<mtext>{text}</mtext>"
+        case "big":
+            if atom.text in "∑∏":
+                return f'<mo largeop="true" movablelimits="false" stretchy="false">{text}</mo>'
+            return f'<mo movablelimits="false" lspace="0" rspace=".17em">{text}</mo>'
+    if prefix:
+        return f'<mo form="prefix" lspace="0" rspace="0">{text}</mo>'
+    if atom.text in f.RELATIONS:
+        return f'<mo form="infix" lspace=".28em" rspace=".28em" stretchy="false">{text}</mo>'
+    if atom.text in f.BINARY:
+        return f'<mo form="infix" lspace=".22em" rspace=".22em">{text}</mo>'
+    if atom.text in ",;":
+        return f'<mo separator="true" lspace="0" rspace=".17em">{text}</mo>'
+    return f'<mo lspace="0" rspace="0" stretchy="false">{text}</mo>'
+
+
+def _script(tree: f.Script) -> str:
+    base = _one(tree.base) if f.items_of(tree.base) else "<mrow></mrow>"
+    limits = isinstance(tree.base, f.Atom) and tree.base.kind == "big"
+    under, over, both = ("munder", "mover", "munderover") if limits else ("msub", "msup", "msubsup")
+    if tree.above is None:
+        assert tree.below is not None
+        return f"<{under}>{base}{_one(tree.below)}</{under}>"
+    if tree.below is None:
+        return f"<{over}>{base}{_one(tree.above)}</{over}>"
+    return f"<{both}>{base}{_one(tree.below)}{_one(tree.above)}</{both}>"
+
+
+def _fence(sign: str, form: str) -> str:
+    if not sign:
+        return ""
+    return f'<mo form="{form}" fence="true" stretchy="true" lspace="0" rspace="0">{sign}</mo>'
+
+
+def _table(tree: f.Table) -> str:
+    rows = "".join(
+        "<mtr>" + "".join(f"<mtd>{write(cell)}</mtd>" for cell in row) + "</mtr>"
+        for row in tree.rows
+    )
+    if tree.kind == "cases":
+        return f'<mrow>{_fence("{", "prefix")}<mtable class="cases">{rows}</mtable></mrow>'
+    return (
+        f'<mrow>{_fence("[", "prefix")}<mtable class="matrix">{rows}</mtable>'
+        f'{_fence("]", "postfix")}</mrow>'
+    )  # fmt: skip
