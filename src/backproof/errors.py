@@ -8,7 +8,7 @@
     │   ├── ValueProblem           a value that contradicts its declaration, or leaves a domain
     │   └── LimitExceeded          the sheet is larger or deeper than we are willing to read
     ├── FileProblem                a file is missing, unreadable, or in the wrong encoding (exit 2)
-    ├── NotAvailable               a thing the language names but this version cannot answer (exit 2)
+    ├── NotAvailable               the language names it, but this version cannot answer it (exit 2)
     ├── MissingExtra               an optional library is not installed; says how to install it
     └── InternalContradiction      our own derivation and its witness disagree: our bug (exit 70)
 
@@ -170,7 +170,9 @@ WIDEST_EXCERPT = 100
 def _excerpt(place: Place) -> list[str]:
     line, column = place.source.position(place.span.start)
     text = place.source.line_text(line).expandtabs(1)
-    width = max(1, min(place.span.end, place.span.start + len(text) - column + 1) - place.span.start)
+    width = max(
+        1, min(place.span.end, place.span.start + len(text) - column + 1) - place.span.start
+    )
     start = 0
     if len(text) > WIDEST_EXCERPT:  # a very long line is shown around the place only
         start = max(0, column - 1 - WIDEST_EXCERPT // 2)

@@ -99,7 +99,10 @@ def _jacobian(
     rows = []
     for gap, parts in zip(gaps, jacobians, strict=True):
         entries = run.value(gap).size
-        blocks = [run.value(j).reshape(values[n].size, entries).T for j, n in zip(parts, names, strict=True)]
+        blocks = [
+            run.value(j).reshape(values[n].size, entries).T
+            for j, n in zip(parts, names, strict=True)
+        ]
         rows.append(np.concatenate(blocks, axis=1))
     return np.concatenate(rows, axis=0)
 

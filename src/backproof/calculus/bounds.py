@@ -11,9 +11,9 @@ from __future__ import annotations
 from fractions import Fraction
 
 from backproof.calculus.index import algebra, build
-from backproof.calculus.index.labels import loosened
 from backproof.calculus.index.budget import tick
 from backproof.calculus.index.functions import ind
+from backproof.calculus.index.labels import loosened
 from backproof.calculus.index.powers import power
 from backproof.calculus.index.signs import POSITIVE, UNKNOWN, atom_sign, mono_sign, sign_of
 from backproof.calculus.index.terms import (
@@ -118,13 +118,11 @@ def _strict(expr: Expr) -> bool:
     """All terms are nonnegative, and one is positive at every point (not only almost all)."""
     if any(mono_sign(m, c) == UNKNOWN for m, c in expr.items()):
         return False
-    return any(
-        all(_always_positive(f) for f in m[1]) and c > 0 for m, c in expr.items()
-    )
+    return any(all(_always_positive(f) for f in m[1]) and c > 0 for m, c in expr.items())
 
 
 def _always_positive(factor: Factor) -> bool:
-    head, args, e = factor
+    head, _args, _e = factor
     if head.kind == "T":
         return bool(head.facts & {"positive", "unit", "prob"})
     if head.kind in "DN" or (head.kind == "F" and head.name == "exp"):
@@ -149,10 +147,16 @@ def _term_by_term(expr: Expr) -> Expr | None:
 def _without_units(expr: Expr) -> Expr:
     """Every name u in (0, 1) written as s/(1 + s), and the powers of 1 + s multiplied away."""
     units: dict[tuple[object, object], tuple[Factor, int]] = {}
-    for (sizes, factors), _ in expr.items():
+    for _, factors in expr.terms:
         for head, args, e in factors:
             closed = all(a[0] in (FREE, LITERAL) for a in args)
-            if head.kind == "T" and "unit" in head.facts and closed and isinstance(e, int) and e > 0:
+            if (
+                head.kind == "T"
+                and "unit" in head.facts
+                and closed
+                and isinstance(e, int)
+                and e > 0
+            ):
                 key = (head, args)
                 top = max(e, units[key][1] if key in units else 0)
                 units[key] = ((head, args, 1), top)
@@ -232,5 +236,5 @@ def _quotient(square: dict[tuple[object, object], Number], by: Mono) -> Mono | N
     left = dict(square)
     for h, a, e in by[1]:
         left[(h, a)] = number(left.get((h, a), 0) - e)
-    factors = tuple(sorted((h, a, e) for (h, a), e in left.items() if e))  # type: ignore[type-var]
+    factors = tuple(sorted((h, a, e) for (h, a), e in left.items() if e))
     return ((), factors) if factors else ONE_MONO  # type: ignore[return-value]

@@ -184,7 +184,9 @@ def _look(run: Evaluator, sides: Sides) -> _Outcome | None:
         over = gap if sides.relation in ("le", "lt") else -gap
         strict = sides.relation in ("lt", "gt")
         bad = over
-        differs = bool((over >= (0 if strict else near)).any()) if strict else bool((over > near).any())
+        differs = (
+            bool((over >= (0 if strict else near)).any()) if strict else bool((over > near).any())
+        )
         if mask is not None and strict:
             differs = bool(((over >= 0) & (mask != 0)).any())
     worst = np.unravel_index(int(np.argmax(bad)), bad.shape) if bad.ndim else ()

@@ -113,7 +113,7 @@ class Deriver:
             return self._sweeps[key]
         total: dict[str, Node] = {}
         self._add(total, pull_back(root, seed, root, loops))
-        for name in reversed(self.definitions):
+        for name in reversed(list(self.definitions)):
             g = total.get(name)
             if g is not None:
                 definition = self.definitions[name]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from functools import partial
 
 from backproof.calculus.derive import Deriver
 from backproof.errors import (
@@ -149,10 +150,8 @@ class Elaborator:
             left = left.args[0]
         result = self.node(left)
         for part in reversed(spine):
-            right, here = self.node(part.args[1]), result
-            result = self._at(
-                part.op_span, lambda op=part.op, a=here, b=right: self.graph.make(op, a, b)
-            )
+            right = self.node(part.args[1])
+            result = self._at(part.op_span, partial(self.graph.make, part.op, result, right))
         return result
 
     def _derivative(self, expr: ast.Apply) -> Node:
@@ -160,9 +159,9 @@ class Elaborator:
         target, by = expr.args
         root = self.node(target)
         items: tuple[ast.Expr | ast.Slice, ...] | None = None
-        variable = by
-        if isinstance(variable, ast.Subscript):
-            variable, items = variable.base, variable.items
+        variable: ast.Expr = by
+        if isinstance(by, ast.Subscript):
+            variable, items = by.base, by.items
         if not isinstance(variable, ast.Name) or variable.id not in self.leaves:
             raise ShapeProblem(
                 f"{kind} differentiates by a name, or by an entry or range of one.",
@@ -226,9 +225,7 @@ class Elaborator:
     # --- literals ----------------------------------------------------------------------------
 
     def _array(self, expr: ast.Array) -> Node:
-        rows = [
-            list(item.items) if isinstance(item, ast.Array) else [item] for item in expr.items
-        ]
+        rows = [list(item.items) if isinstance(item, ast.Array) else [item] for item in expr.items]
         constants = [[_constant(x) for x in row] for row in rows]
         if all(c is not None for row in constants for c in row):
             values = tuple(tuple(row) for row in constants)
@@ -253,18 +250,14 @@ class Elaborator:
         base = self.node(expr.base)
         return self._at(expr.span, lambda: self._index(base, expr.items, expr.span))
 
-    def _index(
-        self, base: Node, items: Sequence[ast.Expr | ast.Slice], span: Span
-    ) -> Node:
+    def _index(self, base: Node, items: Sequence[ast.Expr | ast.Slice], span: Span) -> Node:
         shape = self.graph.resolve_shape(base.shape)
         axes = self._axes_of(shape, len(items), span)
         ranges: list[tuple[Dim, Dim]] = [(Dim.of(0), d) for d in shape]
         moving: list[tuple[int, Node]] = []
-        kept_slice = False
         for axis, item in zip(axes, items, strict=True):
             if isinstance(item, ast.Slice):
                 ranges[axis] = self._range(item, shape[axis])
-                kept_slice = True
                 continue
             place = self.try_dim(item)
             if place is not None:

@@ -188,9 +188,7 @@ def _let(sheet: Sheet, name: str) -> int:
         raise AssertionError
 
     def break_(expr: ast.Expr) -> None:
-        raise ValueProblem(
-            f"the dimension {name} needs an integer.", place=sheet.place(expr.span)
-        )
+        raise ValueProblem(f"the dimension {name} needs an integer.", place=sheet.place(expr.span))
 
     value = number(sheet.lets[name].value)
     if value.denominator != 1:
@@ -198,9 +196,7 @@ def _let(sheet: Sheet, name: str) -> int:
     return int(value)
 
 
-def _declare(
-    model: Model, elaborator: Elaborator, name: str, declaration: ast.Declaration
-) -> None:
+def _declare(model: Model, elaborator: Elaborator, name: str, declaration: ast.Declaration) -> None:
     sheet, graph = model.sheet, model.graph
     shape: Shape | None = None
     fact = Fact("real")
@@ -338,7 +334,9 @@ def _outside(fact: Fact, array: Array, model: Model) -> tuple[str, str] | None:
                 return bad
         rows = array.T if array.shape[1] == 1 else array
         for r, row in enumerate(rows, 1):
-            if abs(Fraction(sum(row)) - 1) > (near if fact.kind == "onehot" else Fraction(1, 10**6)):
+            if abs(Fraction(sum(row)) - 1) > (
+                near if fact.kind == "onehot" else Fraction(1, 10**6)
+            ):
                 where = "" if array.shape[1] == 1 else f" row {r}"
                 return where.strip(), f"sums to {sum(row)}, and must sum to 1"
     if fact.kind in ("sym", "posdef", "diagonal"):
@@ -350,9 +348,11 @@ def _outside(fact: Fact, array: Array, model: Model) -> tuple[str, str] | None:
     if fact.kind == "range":
         low, high = (model.graph.resolve(b).as_int() for b in fact.bounds)
         bad = np.vectorize(
-            lambda v: Fraction(v).denominator != 1
-            or (low is not None and v < low)
-            or (high is not None and v > high),
+            lambda v: (
+                Fraction(v).denominator != 1
+                or (low is not None and v < low)
+                or (high is not None and v > high)
+            ),
             otypes=[bool],
         )(array)
         return first(bad, f"and must be an integer from {low} to {fact.bounds[1]}")
@@ -363,5 +363,3 @@ def require(model: Model, name: str, place: Place) -> None:
     """Raises when *name* is not a quantity of the sheet."""
     if name not in model.leaves:
         raise NameProblem(f"{name} is not defined.", place=place)
-
-

@@ -166,9 +166,7 @@ def _fill(shape: tuple[int, ...], one: Any) -> Array:
     return out
 
 
-def draw(
-    fact: Fact, shape: tuple[int, ...], rng: random.Random, sizes: Mapping[str, int]
-) -> Array:
+def draw(fact: Fact, shape: tuple[int, ...], rng: random.Random, sizes: Mapping[str, int]) -> Array:
     """A random array of decimals in a declared set. Call inside `decimal_context()`.
 
     Arrays of more than `LARGE` entries are float64.

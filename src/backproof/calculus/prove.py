@@ -12,8 +12,8 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from backproof.calculus.compare import Sides
 from backproof.calculus.bounds import never_negative
+from backproof.calculus.compare import Sides
 from backproof.calculus.index.budget import Budget, OutOfBudget, remaining, within
 from backproof.calculus.index.match import Rule
 from backproof.calculus.index.powers import Undefined
@@ -100,9 +100,7 @@ def _axes(model: Model, sides: Sides) -> tuple[Dim, ...]:
     return max(shapes, key=len)
 
 
-def _assumptions(
-    model: Model, unfolded: Iterable[str], without: Iterable[str]
-) -> tuple[Rule, ...]:
+def _assumptions(model: Model, unfolded: Iterable[str], without: Iterable[str]) -> tuple[Rule, ...]:
     """The sheet's assumed equations, as rewriting rules."""
     rules = []
     for assume in model.sheet.assumes:

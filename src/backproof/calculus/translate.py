@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from backproof.calculus.index import algebra, build
+from backproof.calculus.index import algebra, build, matrices
 from backproof.calculus.index import functions as fn
-from backproof.calculus.index import matrices
 from backproof.calculus.index.terms import LITERAL, Expr, Ix, Size, const, lit, shift, size, var
 from backproof.calculus.model import Fact, Model
 from backproof.operators.dims import ONE, Dim
@@ -113,9 +112,7 @@ class Translator:
         known = self._known.get(node.id)
         if known is None:
             shape = self._shape(node)
-            own = [
-                None if d == ONE else At(var(f"a{k}"), size(d)) for k, d in enumerate(shape)
-            ]
+            own = [None if d == ONE else At(var(f"a{k}"), size(d)) for k, d in enumerate(shape)]
             known = self._translate(node, own)
             self._known[node.id] = known
         mapping = {f"a{k}": at.ix for k, at in enumerate(index) if at is not None}
@@ -124,7 +121,8 @@ class Translator:
     def _translate(self, node: Node, own: Place) -> Expr:
         name = node.name
         if name is None:
-            return node.op.index(self, node, own).expr
+            term: Term = node.op.index(self, node, own)
+            return term.expr
         if name in self.unfolded:
             return self.arg(self.model.definitions[name], own).expr
         return self._named(name, own)
@@ -258,7 +256,7 @@ class Translator:
         return Term(algebra.rename(term.expr, mapping))
 
     def position(self, node: Node) -> At | None:
-        """The index that a number-valued node stands for: a loop variable, shifted, or a literal."""
+        """The index that a number stands for: a loop variable, one shifted, or a literal."""
         return node.op.position(self, node) if node.op.position else None
 
     def given_index(self, name: str) -> At | None:
@@ -274,21 +272,19 @@ class Translator:
         base = (
             const(label)
             if index.ix[0] == LITERAL
-            else build.entry(
-                "#", ((kind, label, "", 0),), (index.size,), frozenset(("positive",))
-            )
+            else build.entry("#", ((kind, label, "", 0),), (index.size,), frozenset(("positive",)))
         )
         return Term(base + algebra.dim_expr(offset))
 
     def opaque(self, node: Node, index: Place) -> Term:
-        """An atom for a node that has no definition in index notation: the same node, the same atom."""
+        """An atom for a node without index notation: the same node, the same atom."""
         own = [a for a in index if a is not None]
         own += [self.loop(v) for v in node.loops]
         name = f"@{node.op.name}{node.id}"
-        facts = frozenset((node.op.promises,) if node.op.promises in ("positive", "binary") else ("vanishing",))
-        return Term(
-            build.entry(name, tuple(a.ix for a in own), tuple(a.size for a in own), facts)
+        facts = frozenset(
+            (node.op.promises,) if node.op.promises in ("positive", "binary") else ("vanishing",)
         )
+        return Term(build.entry(name, tuple(a.ix for a in own), tuple(a.size for a in own), facts))
 
 
 Rule = Callable[[Translator, Node], Expr]

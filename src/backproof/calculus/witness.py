@@ -90,9 +90,7 @@ def _inner(a: Array, b: Array) -> Array:
     return np.array([np.sum(np.broadcast_to(a, b.shape) * b)], dtype=object)
 
 
-def _verify(
-    model: Model, root: Node, wrt: str, points: int, seed: int, along: Any
-) -> Witnessed:
+def _verify(model: Model, root: Node, wrt: str, points: int, seed: int, along: Any) -> Witnessed:
     tried = failed = 0
     rng = random.Random(seed)
     with decimal_context(), np.errstate(all="ignore"):

@@ -32,7 +32,7 @@ from backproof.calculus.witness import check_derived
 from backproof.errors import BackproofError, InternalContradiction, ShapeProblem
 from backproof.language import syntax as ast
 from backproof.operators.arithmetic import decimal_context
-from backproof.operators.dims import Shape, paper_shape, show_shape
+from backproof.operators.dims import ONE, Shape, paper_shape, show_shape
 from backproof.operators.node import Node
 
 Array = Any
@@ -130,7 +130,7 @@ class Judge:
         return links[0] if len(claim.relations) == 1 else _chain(base, claim, links, self.model)
 
     def explained(self, claim: ast.Claim, verdict: Verdict) -> Verdict:
-        """The verdict with left minus right in symbols, where a point refuted it and it is short."""
+        """The verdict with left minus right in symbols, where a point refuted it."""
         from backproof.working.differences import difference
 
         counter = verdict.counterexample
@@ -168,13 +168,15 @@ class Judge:
             dims = tuple(elaborator.dim(d) for d in expr.items)
             while len(dims) > 1 and dims[-1] == 1 and len(dims) <= 2:
                 dims = dims[:-1]
-            return dims, () if dims == (1,) else dims
+            return dims, () if len(dims) == 1 and dims[0] == ONE else dims
         return None
 
-    def _shapes(self, base: Verdict, left: ast.Expr, right: ast.Expr, relation: str) -> Verdict | None:
+    def _shapes(
+        self, base: Verdict, left: ast.Expr, right: ast.Expr, relation: str
+    ) -> Verdict | None:
         if not any(
-            isinstance(e, ast.TupleExpr) and len(e.items) != 1
-            or isinstance(e, ast.Apply) and e.op == "shape"
+            (isinstance(e, ast.TupleExpr) and len(e.items) != 1)
+            or (isinstance(e, ast.Apply) and e.op == "shape")
             for e in (left, right)
         ):  # fmt: skip
             return None
@@ -188,9 +190,7 @@ class Judge:
         suggestion = None
         if not holds and relation == "eq" and isinstance(right, ast.TupleExpr):
             suggestion = f"{_written(self.model, left)} == {_tuple(a[1])}"
-        return replace(
-            base, verdict=PROVED if holds else REFUTED, why=why, suggestion=suggestion
-        )
+        return replace(base, verdict=PROVED if holds else REFUTED, why=why, suggestion=suggestion)
 
     def _member(self, base: Verdict, claim: ast.Claim) -> Verdict:
         from backproof.calculus.model import _set
@@ -460,7 +460,8 @@ def _differs(counter: Counterexample | None, relation: str) -> str:
     assert counter is not None
     where = "" if counter.entry is None else f" at entry [{', '.join(map(str, counter.entry))}]"
     verb = "the sides differ" if relation == "eq" else f"{RELATIONS[relation]} fails"
-    return f"{verb}{where}: {counter.left_entry:.6g} on the left, {counter.right_entry:.6g} on the right"
+    left, right = f"{counter.left_entry:.6g}", f"{counter.right_entry:.6g}"
+    return f"{verb}{where}: {left} on the left, {right} on the right"
 
 
 def _left_out(found: Comparison) -> str:
@@ -533,7 +534,9 @@ def _value_verdict(
         if not (defined(result) and defined(claimed)):
             return replace(base, why="the value is not defined at the given numbers.")
         if relation in ("lt", "le", "gt", "ge"):
-            return _bound_verdict(base, relation, *((claimed, result) if swapped else (result, claimed)))
+            return _bound_verdict(
+                base, relation, *((claimed, result) if swapped else (result, claimed))
+            )
         scale = max(judge.values.evaluator.largest(), Decimal(1))
         exact = scale * Decimal("1e-9")
         if tolerance is not None:

@@ -227,8 +227,8 @@ class Search:
             cost = edit.cost + extra
             if best is not None and cost - OWN_WORDS >= best.score:
                 break
-            if time.thread_time() > self.until:
-                break
+            if edit.what != TOLD and time.thread_time() > self.until:
+                continue
             side = edit.side()
             if side in self.claim.sides:  # says nothing
                 continue
@@ -302,7 +302,8 @@ class Search:
         if on_the_left:
             found = [e for e in found if e.what in ON_THE_LEFT]
         found.sort(key=lambda e: e.cost)
-        return found[:MOST_CANDIDATES]
+        kept = found[:MOST_CANDIDATES]
+        return kept + [e for e in found[MOST_CANDIDATES:] if e.what == TOLD]
 
     def _told(self, old: ast.Expr, other: ast.Expr, truths: Sequence[ast.Expr]) -> Iterator[Edit]:
         """What the sheet says elsewhere; less likely where it only says `P @ P == P`."""
