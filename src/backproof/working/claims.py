@@ -7,10 +7,8 @@ else that is equal wherever it was tried is `agrees`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from decimal import Decimal
-from fractions import Fraction
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,9 +20,8 @@ from backproof.calculus.compare import (
     Sides,
     aligned,
     compare,
-    to_lists,
 )
-from backproof.calculus.evaluate import Evaluator, defined
+from backproof.calculus.evaluate import defined
 from backproof.calculus.model import Model
 from backproof.calculus.prove import prove
 from backproof.calculus.values import SheetValues, sheet_values
@@ -34,44 +31,34 @@ from backproof.language import syntax as ast
 from backproof.operators.arithmetic import decimal_context
 from backproof.operators.dims import ONE, Shape, paper_shape, show_shape
 from backproof.operators.node import Node
+from backproof.working.verdict import (
+    AGREES,
+    HERE,
+    HOLDS,
+    PROVED,
+    REFUTED,
+    UNDECIDED,
+    Verdict,
+    stated_number,
+    value_verdict,
+)
+
+__all__ = [
+    "AGREES",
+    "HERE",
+    "HOLDS",
+    "PROVED",
+    "REFUTED",
+    "UNDECIDED",
+    "Counterexample",
+    "Judge",
+    "Verdict",
+    "check_claim",
+    "check_claims",
+]
 
 Array = Any
-PROVED, AGREES, HERE, REFUTED, UNDECIDED = "proved", "agrees", "here", "refuted", "undecided"
-HOLDS = (PROVED, AGREES, HERE)
 PROOF_SECONDS = 2.0
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What became of a claim.
-
-    text, line       the claim as written, and its line in the source
-    verdict          proved | agrees | here | refuted | undecided
-    why              the reason in a sentence
-    points           how many points were compared
-    difference       left minus right in symbols, where it is short
-    suggestion       the mended claim in full, where one small edit makes it hold
-    counterexample   a point where the sides differ
-    links            for a chain: the verdict of each link
-    facts            the declared facts that a proof used, as "Y is onehot"
-    """
-
-    text: str
-    line: int
-    verdict: str
-    why: str
-    points: int = 0
-    difference: str | None = None
-    suggestion: str | None = None
-    counterexample: Counterexample | None = None
-    links: tuple[Verdict, ...] = ()
-    facts: tuple[str, ...] = ()
-    span: Any = field(default=None, compare=False)
-
-    @property
-    def holds(self) -> bool:
-        """Whether the claim is true as far as could be seen."""
-        return self.verdict in HOLDS
 
 
 def check_claims(model: Model, *, mend: bool = True) -> list[Verdict]:
@@ -253,7 +240,7 @@ class Judge:
         misfit = self._misfit(base, sides)
         if misfit is not None:
             return misfit
-        number = _stated(right) or _stated(left)
+        number = stated_number(right) or stated_number(left)
         if relation in ("eq", "ne") or not opened:
             judged = self._against_number(base, sides, left, right, tolerance)
             if judged is not None:
@@ -311,8 +298,8 @@ class Judge:
             sides = replace(sides, left=self.values.node(left), right=self.values.node(right))
         result, claimed = self._two_values(sides, swap=swapped)
         stated = left if swapped else right
-        return _value_verdict(
-            base, sides.relation, result, claimed, stated, tolerance, self, swapped
+        return value_verdict(
+            base, sides.relation, result, claimed, stated, tolerance, model, self.values, swapped
         )
 
     @staticmethod
@@ -480,124 +467,3 @@ def _undefined(base: Verdict, found: Comparison) -> Verdict:
     else:
         why = f"no point was found where both sides are defined ({tried} tried{_left_out(found)})."
     return replace(base, verdict=UNDECIDED, why=why)
-
-
-# --- numbers as they are written -------------------------------------------------------------
-
-
-def _stated(expr: ast.Expr) -> ast.Expr | None:
-    """The expression, if it is a number or a literal of numbers."""
-    match expr:
-        case ast.Number():
-            return expr
-        case ast.Apply(op="neg", args=(ast.Number(),)):
-            return expr
-        case ast.Array(items=items) if all(_stated(i) is not None for i in items):
-            return expr
-    return None
-
-
-def _half_units(expr: ast.Expr, shape: tuple[int, ...]) -> Array:
-    """Per entry, half a unit of the last decimal written; -1 where the exact value is claimed."""
-
-    def one(e: ast.Expr) -> Fraction:
-        if isinstance(e, ast.Apply) and e.op == "neg":
-            e = e.args[0]
-        if isinstance(e, ast.Number) and e.decimals is not None:
-            return Fraction(1, 2 * 10**e.decimals)
-        return Fraction(-1)
-
-    out = np.empty(shape, dtype=object)
-    if isinstance(expr, ast.Array):
-        rows = [list(i.items) if isinstance(i, ast.Array) else [i] for i in expr.items]
-        core = np.empty((len(rows), len(rows[0])), dtype=object)
-        for r, row in enumerate(rows):
-            for c, e in enumerate(row):
-                core[r, c] = one(e)
-        out[...] = core
-    else:
-        out[...] = one(expr)
-    return out
-
-
-def _value_verdict(
-    base: Verdict,
-    relation: str,
-    result: Array,
-    claimed: Array,
-    stated: ast.Expr,
-    tolerance: ast.Expr | None,
-    judge: Judge,
-    swapped: bool,
-) -> Verdict:
-    with decimal_context(), np.errstate(all="ignore"):
-        if not (defined(result) and defined(claimed)):
-            return replace(base, why="the value is not defined at the given numbers.")
-        if relation in ("lt", "le", "gt", "ge"):
-            return _bound_verdict(
-                base, relation, *((claimed, result) if swapped else (result, claimed))
-            )
-        scale = max(judge.values.evaluator.largest(), Decimal(1))
-        exact = scale * Decimal("1e-9")
-        if tolerance is not None:
-            width = judge.values.value(judge.model.node(tolerance)).reshape(-1)[0]
-            limit = np.full(result.shape, abs(width), dtype=object)
-        else:
-            units = _half_units(stated, claimed.shape)
-            limit = np.empty(result.shape, dtype=object)
-            for i, u in np.ndenumerate(np.broadcast_to(units, result.shape)):
-                half = Decimal(u.numerator) / Decimal(u.denominator)
-                limit[i] = exact if u < 0 else half + scale * Decimal("1e-40")
-        gap = np.abs(result - claimed)
-        over = gap > limit
-        bad = bool(over.any())
-        worst = tuple(int(i) for i in np.unravel_index(int(np.argmax(gap - limit)), gap.shape))
-    entry = tuple(i + 1 for i, n in zip(worst, gap.shape, strict=True) if n > 1) or None
-    shown = _show(result[worst])
-    where = "" if entry is None else f" at entry [{', '.join(map(str, entry))}]"
-    if bad != (relation == "ne"):
-        counter = Counterexample(
-            {}, to_lists(result), to_lists(claimed), entry,
-            float(result[worst]), float(claimed[worst]),
-        )  # fmt: skip
-        why = f"the value{where} is {shown}, not {_show(claimed[worst])}."
-        return replace(base, verdict=REFUTED, points=1, why=why, counterexample=counter)
-    if relation == "ne":
-        return replace(base, verdict=PROVED, points=1, why=f"the value{where} is {shown}.")
-    why = (
-        f"the value is {shown}."
-        if result.size == 1
-        else f"every entry has the claimed value (largest gap {float(gap[worst]):.2g})."
-    )
-    return replace(base, verdict=PROVED, points=1, why=why)
-
-
-def _bound_verdict(base: Verdict, relation: str, left: Array, right: Array) -> Verdict:
-    """A bound at the given values, with the last digits carried left out of account."""
-    slack = max(np.abs(left).max(), np.abs(right).max(), Decimal(1)) * Decimal("1e-40")
-    holds = {
-        "lt": left < right,
-        "le": left <= right + slack,
-        "gt": left > right,
-        "ge": left >= right - slack,
-    }[relation]
-    gap = left - right if relation in ("lt", "le") else right - left
-    worst = tuple(int(i) for i in np.unravel_index(int(np.argmax(gap)), gap.shape))
-    shown = f"{_show(left[worst])} against {_show(right[worst])}"
-    if not holds.all():
-        counter = Counterexample(
-            {}, to_lists(left), to_lists(right), None, float(left[worst]), float(right[worst])
-        )
-        why = f"with the given values it is {shown}."
-        return replace(base, verdict=REFUTED, points=1, why=why, counterexample=counter)
-    return replace(base, verdict=PROVED, points=1, why=f"with the given values it is {shown}.")
-
-
-def _show(value: Any) -> str:
-    text = f"{Decimal(value):.12f}".rstrip("0").rstrip(".")
-    return text if text not in ("-0", "") else "0"
-
-
-def evaluator_of(values: Mapping[str, Array], model: Model) -> Evaluator:
-    """An exact evaluator at given leaf values."""
-    return Evaluator(model.number_sizes(), values, model.definitions, exact=True)
