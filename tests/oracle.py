@@ -196,7 +196,10 @@ class Scope:
         point = jnp.asarray(self.value(by, at))
 
         def number(x: Array) -> Array:
-            return self.freeing(by.id, x).value(target, at)[0, 0]
+            result = self.freeing(by.id, x).value(target, at)
+            if result.shape != (1, 1):
+                raise Misfit("only a number has a gradient")
+            return result[0, 0]
 
         compiled: Callable[..., Any] = jax.jit if self.world.whole else lambda f: f
         if expr.op == "grad":
@@ -309,6 +312,12 @@ def _argmax(xp: Any, a: Sequence[Array], o: Options) -> Array:
 def _diag(xp: Any, a: Sequence[Array], o: Options) -> Array:
     x = a[0]
     return xp.diag(x[:, 0]) if x.shape[1] == 1 else xp.diag(x)[:, None]
+
+
+def _trace(xp: Any, x: Array) -> Array:
+    if x.shape[0] != x.shape[1]:
+        raise Misfit("only a square matrix has a trace")
+    return xp.trace(x).reshape(1, 1)
 
 
 def _logdet(xp: Any, a: Sequence[Array], o: Options) -> Array:
@@ -440,7 +449,7 @@ CALLS: dict[str, Callable[..., Array]] = {
     "norm": _norm,
     "sumsq": lambda xp, a, o: xp.sum(a[0] ** 2).reshape(1, 1),
     "argmax": _argmax,
-    "trace": _unary(lambda xp, x: xp.trace(x).reshape(1, 1)),
+    "trace": _unary(_trace),
     "det": _unary(lambda xp, x: xp.linalg.det(x).reshape(1, 1)),
     "inv": _unary(lambda xp, x: xp.linalg.inv(x)),
     "logdet": _logdet,
