@@ -120,10 +120,41 @@ def _slice_index(t: Notation, node: Node, index: Sequence[Index]) -> Term:
 
 
 def _slice_simplify(graph: Graph, n: Args, p: Params, shape: Shape) -> Node | None:
-    if shape == graph.resolve_shape(n[0].shape):
-        return n[0]
-    if n[0].fill is not None:
-        return graph.filled(n[0].fill, shape)
+    """A range of a whole axis is the whole; ranges move into joins, products and transposes."""
+    x, ranges = n[0], p[0]
+    if shape == graph.resolve_shape(x.shape):
+        return x
+    if x.fill is not None:
+        return graph.filled(x.fill, shape)
+    if x.op.name == "concat":
+        return _slice_of_concat(graph, x, ranges)
+    if x.op.name == "transpose":
+        return graph.make("slice", x.args[0], params=((ranges[1], ranges[0]),)).T
+    if x.op.name == "neg":
+        return -graph.make("slice", x.args[0], params=p)
+    if x.op.name == "div" and x.args[1].is_number and not x.args[0].is_number:
+        return graph.make("slice", x.args[0], params=p) / x.args[1]
+    if x.op.name == "matmul" and all(len(a.shape) == 2 and not a.is_number for a in x.args):
+        a, b = x.args
+        whole_a, whole_b = (Dim.of(0), a.shape[1]), (Dim.of(0), b.shape[0])
+        left = graph.make("slice", a, params=((ranges[0], whole_a),))
+        right = graph.make("slice", b, params=((whole_b, ranges[1]),))
+        return left @ right
+    return None
+
+
+def _slice_of_concat(graph: Graph, x: Node, ranges: tuple[tuple[Dim, Dim], ...]) -> Node | None:
+    """The range of the one part that it lies in."""
+    axis = x.params[0]
+    start, length = ranges[axis]
+    for part, offset in zip(x.args, _offsets(x), strict=True):
+        inside = graph.resolve(start - offset)
+        left = graph.resolve(part.shape[axis] - inside - length)
+        low, high = inside.as_int(), left.as_int()
+        if low is not None and high is not None and low >= 0 and high >= 0:
+            own = list(ranges)
+            own[axis] = (inside, length)
+            return graph.make("slice", part, params=(tuple(own),))
     return None
 
 

@@ -258,6 +258,8 @@ class Page:
         merged = [s for s in line.shares if s.merged]
         if merged and len(line.shares) == 1:
             yield from self.unsimplified(back, line, products)
+            if products(back.before(line.shares[0])) == products(line.line):
+                return  # nothing cancelled
         expr = products(line.line)
         because = "simplified" if merged else self.because(line)
         yield from self.short(line.name, expr, line.line, because=because, depth=1)
