@@ -20,12 +20,11 @@ from backproof.calculus.factors import Product, factor_gradient, measure, norm_o
 from backproof.calculus.model import Model
 from backproof.calculus.points import draw_points
 from backproof.calculus.ways import Factor
-from backproof.calculus.witness import contradiction, verify_gradient
 from backproof.errors import BackproofError
 from backproof.language import syntax as ast
 from backproof.language.format import unparse
 from backproof.language.statements import parse_expression
-from backproof.working.slow import Words, heading, judged, note
+from backproof.working.slow import Words, heading, judged, note, witnessed
 from backproof.working.slow_numbers import given_run, n
 from backproof.working.steps import Step, Verified
 from backproof.working.variants import edited, rewritten, variant
@@ -72,9 +71,7 @@ def _shown(
     old = words.of
     model = remedy.model
     new = factor_gradient(model, old.loss, old.wrt)
-    seen = verify_gradient(model, model.leaves[old.loss], old.wrt, new.gradient)
-    if seen.failed:
-        raise contradiction(f"the gradient of {old.loss} by {old.wrt} after a change")
+    seen = witnessed(model, old.loss, old.wrt, new.gradient)
     after = Words(model, new)
     steps = [Step("change", remedy.what, kind="path")]
     steps += [Step("", line, kind="equation", depth=1) for line in remedy.lines]
@@ -82,7 +79,7 @@ def _shown(
     steps.append(Step("before", f"before: {label} = {words.written(old.gradient)}", depth=1))
     steps.append(
         Step("after", f"after: {label} = {after.written(new.gradient)}", depth=1,
-             verified=Verified("numeric differentiation", seen.points, seen.failed))
+             verified=seen)
     )  # fmt: skip
     for claim in remedy.claims:
         verdict = judged(model, claim, proofs=True)
