@@ -145,7 +145,7 @@ def _beside(
         label = f"‖∂{before.of.loss}/∂{before.of.wrt}‖"
         times = f", {n(b / a)} times as large" if a else ""
         if b <= a:
-            times += ": by itself this change does not help here"
+            where += "; by itself this change does not help here"
         yield (
             Step("whole", f"{label} = {n(a)}   →   {n(b)}{times}", value=[a, b], kind="result",
                  depth=1, because=where),

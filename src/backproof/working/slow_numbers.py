@@ -113,10 +113,9 @@ def _table(words: Words, path: Path, rows: Gains) -> Iterator[Step]:
             yield Step(factor.shown, line, value=size, kind="numbers", depth=1)
             continue
         passes = after / before if before else 0.0
-        line += f"; the gradient goes from {n(before)} to {n(after)}, times {n(passes)}"
-        because = ""
+        because = f"the gradient goes from {n(before)} to {n(after)}, times {n(passes)}"
         if factor.kind == "weights" and size and passes < SLOW * size:
-            because = f"nearly orthogonal: {percent(passes / size)} of what its norm would let by"
+            because += f"; nearly orthogonal, {percent(passes / size)} of what its norm lets by"
         yield Step(factor.shown, line, value=size, because=because, kind="numbers", depth=1)
 
 
@@ -219,8 +218,9 @@ def _unit_step(factor: Factor, z: Array, shares: Array, count: int) -> Step:
     where = factor.shown.partition("'")[2].strip("()")
     if count == 1:
         which = [k + 1 for k, s in enumerate(flat) if s]
+        verb = "is" if len(which) == 1 else "are"
         listed = ", ".join(map(str, which[:MOST_UNITS])) + ("…" if len(which) > MOST_UNITS else "")
-        line = f"{len(which)} of {flat.size} units are {word}" + (f": {listed}" if which else "")
+        line = f"{len(which)} of {flat.size} units {verb} {word}" + (f": {listed}" if which else "")
     else:
         worst = sorted(enumerate(flat, 1), key=lambda u: -u[1])
         shown = ", ".join(f"unit {k} {percent(s)}" for k, s in worst[:MOST_UNITS])
