@@ -133,7 +133,7 @@ def dim_expr(value: Size) -> Expr:
 # --- the normal form of one monomial -------------------------------------------------------------
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(maxsize=20_000)
 def normal(sizes: tuple[Size, ...], factors: tuple[Factor, ...]) -> Expr:
     """The normal form of the product of *factors*, summed over indices of these *sizes*."""
     coefficient: Number = 1
@@ -531,7 +531,7 @@ def rename(expr: Expr, mapping: Mapping[str, Ix]) -> Expr:
     return _rename(expr, tuple(sorted(mapping.items())))
 
 
-@lru_cache(maxsize=15_000)
+@lru_cache(maxsize=8_000)
 def _rename(expr: Expr, items: tuple[tuple[str, Ix], ...]) -> Expr:
     mapping = dict(items)
     out: dict[Mono, Number] = {}

@@ -34,7 +34,7 @@ def oriented(head: Head, args: Args, exponent: object) -> tuple[Args, int]:
     return best, sign
 
 
-@lru_cache(maxsize=25_000)
+@lru_cache(maxsize=8_000)
 def canonical(sizes: tuple[Size, ...], factors: tuple[Factor, ...]) -> tuple[Mono, int]:
     """The monomial with canonical labels, and the sign that antisymmetric atoms brought out.
 
@@ -124,7 +124,7 @@ def _settle(
     return out, sign
 
 
-@lru_cache(maxsize=25_000)
+@lru_cache(maxsize=8_000)
 def _label_part(
     sizes: tuple[Size, ...], factors: tuple[Factor, ...]
 ) -> tuple[tuple[Size, ...], tuple[Factor, ...], int]:

@@ -18,7 +18,7 @@ MOST_ORDERS = 120
 Perms = tuple[tuple[tuple[int, ...], int], ...]
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=8_000)
 def close(
     expr: Expr, leads: tuple[str, ...] = (), signed: bool = False
 ) -> tuple[Expr, Args, int, Perms]:

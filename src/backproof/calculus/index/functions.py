@@ -55,7 +55,7 @@ LARGEST_ANGLE = 4
 # --- indicators ----------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=8_000)
 def ind(expr: Expr) -> Expr:
     """[expr > 0]."""
     k = expr.constant
@@ -111,7 +111,7 @@ def _indicator(expr: Expr) -> Expr:
     return made if sign > 0 else ONE - made
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=8_000)
 def _pair(h1: Head, a1: Args, h2: Head, a2: Args) -> str:
     names = {a: k for k, a in enumerate(dict.fromkeys([*a1, *a2]))}
     first = opened(h1, tuple(var(f"%{names[a]}") for a in a1))
@@ -139,7 +139,7 @@ def _pair(h1: Head, a1: Args, h2: Head, a2: Args) -> str:
 pair_hook.append(_pair)
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=8_000)
 def eq(expr: Expr) -> Expr:
     """[expr == 0]."""
     k = expr.constant
@@ -218,7 +218,7 @@ def func(name: str, expr: Expr) -> Expr:
     return known(expr) if known is not None else _atom(name, expr)
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=8_000)
 def _atom(name: str, expr: Expr) -> Expr:
     k = expr.constant
     if k is not None:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from backproof.calculus.index.terms import BOUND, FREE, Factor, Mono
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=8_000)
 def lifted(factors: tuple[Factor, ...], by: int) -> tuple[Factor, ...]:
     """Factors with the numbers of their summed indices raised."""
     return tuple(

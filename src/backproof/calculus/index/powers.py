@@ -78,7 +78,7 @@ def rational_content(expr: Expr) -> Number:
     return number(Fraction(above, below))
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=8_000)
 def content(expr: Expr, full: bool) -> tuple[Number, tuple[Factor, ...], tuple[Mono, ...], Expr]:
     """(rational, common atoms, common sums, primitive rest), whose product is the expression.
 
@@ -248,7 +248,7 @@ def _selected(expr: Expr, row: tuple[Head, Args], f: Callable[[Expr], Expr]) -> 
 # --- powers --------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=8_000)
 def power(expr: Expr, r: Number) -> Expr:
     """expr ** r for a rational r, wherever that is defined."""
     r = number(r)
@@ -455,7 +455,7 @@ def _number_power(c: Number, r: Number) -> Expr:
 # --- exp and log ---------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=8_000)
 def exp(expr: Expr) -> Expr:
     """The exponential: one generator for each term, its coefficient as the exponent."""
     cases = by_cases(expr, exp)
@@ -478,7 +478,7 @@ def _exp_term(mono: Mono, c: Number) -> Expr:
     return normal((), ((Head.make("F", "exp", body=body, perms=perms), args, c),))
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=8_000)
 def log(expr: Expr) -> Expr:
     """log|expr|, spread over products and powers."""
     if not expr.terms:

@@ -65,7 +65,7 @@ def at_least(value: Size, least: int) -> bool:
 Replacement = tuple[Ix, Ix]
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=8_000)
 def relation(
     u: Ix, du: Size, v: Ix, dv: Size, inside: bool = False
 ) -> bool | list[Replacement] | None:

@@ -77,7 +77,7 @@ def mono_sign(mono: Mono, c: Number) -> int:
     return known
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=8_000)
 def sign_of(expr: Expr) -> int:
     """POSITIVE, NONNEGATIVE or UNKNOWN."""
     if not expr.terms:
