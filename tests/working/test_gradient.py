@@ -135,8 +135,8 @@ def test_the_entries_are_written_with_their_own_indices() -> None:
         "∂L/∂W1[i, j] = (a2 - y)*step(zA1[i])*W2[1, i]*xA[j] - (a2 - y)*step(zB1[i])*W2[1, i]*xB[j]"
     )
     entries = [s for s in working.steps if re.match(r"∂L/∂W1\[\d, \d\]", s.text)]
-    assert len(entries) == 12
-    assert "step(zA1[2])*W2[1, 2]*xA[3]" in entries[6].text
+    assert len(entries) == 1  # twelve alike would say no more than the general one
+    assert "step(zA1[1])*W2[1, 1]*xA[1]" in entries[0].text
 
 
 def test_a_name_of_the_sheet_is_shown_beside_what_it_stands_for() -> None:

@@ -47,16 +47,18 @@ def entry_steps(page: Page, back: Backward, products: Products) -> Iterator[Step
     points = _check(page, back, general, i, j, node)
     verified = Verified(HOW, points, 0) if points else None
     yield _step(page, general, _items(node, ast.Name(i), ast.Name(j)), verified, "every entry", 0)
-    if rows * columns > MOST_LISTED or len(written(general)) > LONGEST_LISTED:
-        return  # the general entry says it all, and reads better than its copies
+    listed = rows * columns <= MOST_LISTED and len(written(general)) <= LONGEST_LISTED
     array = _array(page)
     for r in range(1, rows + 1):
         for c in range(1, columns + 1):
             at = (writing.number(r), writing.number(c))
             own = _entry(page, products, node, *at, list(_letters(page))[2:])
             if own is not None:
-                step = _step(page, own, _items(node, *at), verified, "", 1)
+                because = "" if listed else "for instance"
+                step = _step(page, own, _items(node, *at), verified, because, 1)
                 yield step if array is None else _with_value(page, step, array[r - 1, c - 1])
+            if not listed:
+                return  # the general entry says it all, and reads better than its copies
 
 
 def _letters(page: Page) -> Iterator[str]:
