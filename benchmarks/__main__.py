@@ -51,23 +51,15 @@ def gradients(model: Model) -> dict[str, Node]:
     return {name: model.deriver.gradient(loss, name) for name in model.learned}
 
 
-def arrays(model: Model) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(parameters, data) at a random point; columns as people write them for JAX."""
-    (point,) = draw_points(model, 1)
-    return (
-        {n: point.floats[n] for n in model.learned},
-        {n: a for n, a in point.floats.items() if n not in model.learned},
-    )
-
-
 def same_gradients(model: Model, loss: peers.Loss) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The point, after checking that both derive the same."""
+    """(parameters, data) at a random point, after checking that both derive the same there."""
     import jax
 
-    params, data = arrays(model)
     (point,) = draw_points(model, 1)
+    params = {n: point.floats[n] for n in model.learned}
+    data = {n: a for n, a in point.floats.items() if n not in params}
     run = point.evaluator(model, exact=False)
-    theirs = jax.jit(jax.grad(lambda p: loss(p, data)))(params)
+    theirs = jax.grad(lambda p: loss(p, data))(params)  # compiling 1000 layers takes a minute
     for name, node in gradients(model).items():
         np.testing.assert_allclose(run.value(node), theirs[name], rtol=1e-6, atol=1e-9)
     return params, data
