@@ -265,7 +265,7 @@ SLIPS: tuple[Callable[[str], str], ...] = (
     lambda t: f"-({t})",
     lambda t: t.replace(" + ", " - "),
     lambda t: t.replace(".T", ""),
-    lambda t: t.replace("e*", ""),
+    lambda t: re.sub(r"\be\*(?!\*)", "", t),
     lambda t: t.replace("/n", ""),
     *(_swap(a, b) for a, b in (("S", "D"), ("Q", "S"), ("Y", "r"), ("y", "g"), ("l", "f"))),
     *(_swap(a, b) for a, b in (("f", "w"), ("H", "S"), ("D", "S"), ("g", "y"))),
