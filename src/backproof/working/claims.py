@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from backproof.calculus.compare import (
 from backproof.calculus.evaluate import defined
 from backproof.calculus.model import Model
 from backproof.calculus.prove import prove
+from backproof.calculus.simplify import Simplifier
 from backproof.calculus.values import SheetValues, sheet_values
 from backproof.calculus.witness import check_derived
 from backproof.errors import BackproofError, InternalContradiction, ShapeProblem
@@ -94,6 +96,10 @@ class Judge:
             self._values = sheet_values(self.model)
         return self._values
 
+    @cached_property
+    def simplifier(self) -> Simplifier:
+        return Simplifier(self.model)
+
     def claim(self, claim: ast.Claim, *, proofs: bool = True) -> Verdict:
         """The verdict of a claim; a chain is judged link by link."""
         line = self.model.sheet.source.position(claim.span.start)[0]
@@ -127,7 +133,8 @@ class Judge:
         if claim.relations[at] != "eq":
             return verdict
         left, right = (self.model.node(s) for s in claim.sides[at : at + 2])
-        return replace(verdict, difference=difference(self.model, left, right))
+        shown = difference(self.model, left, right, self.simplifier)
+        return replace(verdict, difference=shown)
 
     def _guard(self, base: Verdict, judge: Callable[[], Verdict]) -> Verdict:
         try:

@@ -21,6 +21,7 @@ from backproof.operators.dims import ONE, SCALAR
 from backproof.operators.node import Node
 
 LONGEST = 110  # characters; a longer difference helps nobody
+SHORT = 60  # good enough to look no further
 MOST_TERMS = 40
 Term = tuple[Fraction, tuple[Node, ...], tuple[Node, ...]]  # number, numbers, chain of matrices
 
@@ -29,12 +30,14 @@ class _TooWide(Exception):
     """Multiplying out would give more terms than anyone would read."""
 
 
-def difference(model: Model, left: Node, right: Node) -> str | None:
+def difference(
+    model: Model, left: Node, right: Node, simplifier: Simplifier | None = None
+) -> str | None:
     """left - right in the sheet language, or None where it is long or cannot be written."""
     if left.loops or right.loops or left.shape != right.shape:
         return None
     best: str | None = None
-    for expr in _candidates(model, left, right):
+    for expr in _candidates(model, left, right, simplifier or Simplifier(model)):
         if expr is None:
             continue
         shown = text(expr)
@@ -42,16 +45,19 @@ def difference(model: Model, left: Node, right: Node) -> str | None:
             continue
         if _same(model, left - right, model.node(expr)):
             best = shown
+            if len(best) <= SHORT:
+                break
     return best
 
 
-def _candidates(model: Model, left: Node, right: Node) -> Iterator[ast.Expr | None]:
+def _candidates(
+    model: Model, left: Node, right: Node, simplifier: Simplifier
+) -> Iterator[ast.Expr | None]:
     try:
-        simplifier = Simplifier(model)
         gap = simplifier.plain(left) - simplifier.plain(right)
-        for whole in (True, False):
-            yield _Expander(model, simplifier, whole).collected(gap)
+        yield _Expander(model, simplifier, True).collected(gap)
         yield syntax(simplifier.plain(gap))
+        yield _Expander(model, simplifier, False).collected(gap)
     except (BackproofError, _TooWide, KeyError, RecursionError):
         return
 
