@@ -108,7 +108,7 @@ GREEK = {
 SIGNS = {
     "cdot": "·", "times": "×", "odot": "⊙", "otimes": "⊗", "leq": "≤", "geq": "≥", "neq": "≠",
     "leftarrow": "←", "rightarrow": "→", "to": "→", "pm": "±", "in": "∈", "approx": "≈",
-    "Rightarrow": "⇒",
+    "Rightarrow": "⇒", "mapsto": "↦",
 }  # fmt: skip
 PLAIN = {
     "partial": "∂", "nabla": "∇", "top": "⊤", "infty": "∞", "cdots": "⋯", "ldots": "…",
@@ -124,7 +124,7 @@ FENCES = {
     "lVert": "‖", "rVert": "‖", "lvert": "|", "rvert": "|", "lfloor": "⌊", "rfloor": "⌋",
     "lceil": "⌈", "rceil": "⌉", "{": "{", "}": "}", "|": "‖", "langle": "⟨", "rangle": "⟩",
 }  # fmt: skip
-RELATIONS = frozenset("=≠≤≥<>←→≈∈⇒")
+RELATIONS = frozenset("=≠≤≥<>←→≈∈⇒↦")
 BINARY = frozenset("+-·×⊙⊗±−")
 _DIRECT = frozenset("+-=<>*/!,;:()[]|·×⊙⊗≤≥≠←→±−∈≈…⋯%")
 _TOKEN = re.compile(r"\\(?:[A-Za-z]+\*?|.)|\s+|\d+(?:\.\d+)?|.", re.DOTALL)

@@ -12,6 +12,8 @@ from html import escape
 from backproof.render import formula as f
 from backproof.render.spoken import spoken
 
+NAMESPACE = "http://www.w3.org/1998/Math/MathML"
+_BOLD = {"0": "𝟎", "1": "𝟏"}
 LONG = 16.0  # ems; a longer formula is cut into pieces
 WIDEST = 20.0  # ems of a piece, beyond which it is cut at products too
 
@@ -31,8 +33,8 @@ def mathml(latex: str, *, value: bool = False) -> str:
     out = []
     for k, piece in enumerate(cut):
         inner = write(piece, first=k == 0)
-        if value and k and k == _last_relation(cut):
-            inner = _marked(piece, first=False)
+        if value and k and k >= (last := _last_relation(cut)) > 0:
+            inner = _marked(piece, first=False) if k == last else _value(inner)
         out.append(_math(inner, escape(spoken(piece), quote=True), "" if k else note))
     return (
         f'<span class="f long" role="math" aria-label="{said}">'
@@ -43,9 +45,7 @@ def mathml(latex: str, *, value: bool = False) -> str:
 def _math(inner: str, said: str, note: str, *, label: bool = False) -> str:
     heard = f'aria-label="{said}"' if label else 'aria-hidden="true"'
     body = f"<semantics><mrow>{inner}</mrow>{note}</semantics>" if note else f"<mrow>{inner}</mrow>"
-    return (
-        f'<math xmlns="http://www.w3.org/1998/Math/MathML" alttext="{said}" {heard}>{body}</math>'
-    )
+    return f'<math xmlns="{NAMESPACE}" displaystyle="true" alttext="{said}" {heard}>{body}</math>'
 
 
 def _last_relation(cut: Sequence[f.Row]) -> int:
@@ -60,7 +60,11 @@ def _marked(tree: f.Formula, *, first: bool = True) -> str:
     if at is None:
         return write(tree, first=first)
     head = _row(items[: at + 1], first)
-    return f'{head}<mrow class="value">{_row(items[at + 1 :], True)}</mrow>'
+    return head + _value(_row(items[at + 1 :], True))
+
+
+def _value(inner: str) -> str:
+    return f'<mrow class="value">{inner}</mrow>'
 
 
 def write(tree: f.Formula, *, first: bool = True) -> str:
@@ -88,7 +92,8 @@ def write(tree: f.Formula, *, first: bool = True) -> str:
         case f.Accent(sign=sign, base=base):
             return f'<mover accent="true">{_one(base)}<mo stretchy="false">{sign}</mo></mover>'
         case f.Boxed(inside=inside):
-            return f'<mrow class="blank"><mspace width=".5em"/>{_one(inside)}<mspace width=".5em"/></mrow>'
+            gap = '<mspace width=".5em"/>'
+            return f'<mrow class="blank">{gap}{_one(inside)}{gap}</mrow>'
 
 
 def _row(items: Sequence[f.Formula], first: bool) -> str:
@@ -100,8 +105,8 @@ def _row(items: Sequence[f.Formula], first: bool) -> str:
             out.append(write(item))
         follows = items[k + 1] if k + 1 < len(items) else None
         if isinstance(item, f.Atom) and item.kind == "function" and follows is not None:
-            gap = "0" if isinstance(follows, f.Fence) else ".17em"
-            out.append(f'<mo lspace="0" rspace="{gap}">&#x2061;</mo>')
+            gap = "0em" if isinstance(follows, f.Fence) else ".17em"
+            out.append(f'<mo lspace="0em" rspace="{gap}">&#x2061;</mo>')
     return "".join(out)
 
 
@@ -122,7 +127,7 @@ def _atom(atom: f.Atom, *, prefix: bool) -> str:
             upright = ' mathvariant="normal"' if len(atom.text) == 1 else ""
             return f"<mi{upright}>{text}</mi>"
         case "bold":
-            return f'<mn class="bold">{text}</mn>'
+            return f"<mn>{''.join(_BOLD.get(c, c) for c in text)}</mn>"
         case "number":
             return f"<mn>{text}</mn>"
         case "double":
@@ -132,16 +137,16 @@ def _atom(atom: f.Atom, *, prefix: bool) -> str:
         case "big":
             if atom.text in "∑∏":
                 return f'<mo largeop="true" movablelimits="false" stretchy="false">{text}</mo>'
-            return f'<mo movablelimits="false" lspace="0" rspace=".17em">{text}</mo>'
+            return f'<mo movablelimits="false" lspace="0em" rspace=".17em">{text}</mo>'
     if prefix:
-        return f'<mo form="prefix" lspace="0" rspace="0">{text}</mo>'
+        return f'<mo form="prefix" lspace="0em" rspace="0em">{text}</mo>'
     if atom.text in f.RELATIONS:
         return f'<mo form="infix" lspace=".28em" rspace=".28em" stretchy="false">{text}</mo>'
     if atom.text in f.BINARY:
         return f'<mo form="infix" lspace=".22em" rspace=".22em">{text}</mo>'
     if atom.text in ",;":
-        return f'<mo separator="true" lspace="0" rspace=".17em">{text}</mo>'
-    return f'<mo lspace="0" rspace="0" stretchy="false">{text}</mo>'
+        return f'<mo separator="true" lspace="0em" rspace=".17em">{text}</mo>'
+    return f'<mo lspace="0em" rspace="0em" stretchy="false">{text}</mo>'
 
 
 def _script(tree: f.Script) -> str:
@@ -159,7 +164,7 @@ def _script(tree: f.Script) -> str:
 def _fence(sign: str, form: str) -> str:
     if not sign:
         return ""
-    return f'<mo form="{form}" fence="true" stretchy="true" lspace="0" rspace="0">{sign}</mo>'
+    return f'<mo form="{form}" fence="true" stretchy="true" lspace="0em" rspace="0em">{sign}</mo>'
 
 
 def _table(tree: f.Table) -> str:

@@ -63,7 +63,8 @@ def _words(tree: f.Formula) -> str:
 def _fraction(above: f.Formula, below: f.Formula) -> str:
     top, bottom = f.items_of(above), f.items_of(below)
     if top and bottom and top[0] == bottom[0] == f.Atom("upright", "∂"):
-        return f"the derivative of {_words(f.Row(top[1:]))} with respect to {_words(f.Row(bottom[1:]))}"
+        of, by = _words(f.Row(top[1:])), _words(f.Row(bottom[1:]))
+        return f"the derivative of {of} with respect to {by}"
     if len(top) == len(bottom) == 1:
         return f"{_words(above)} over {_words(below)}"
     return f"the fraction {_words(above)} over {_words(below)} end of fraction"

@@ -1,4 +1,4 @@
-r"""LaTeX for lines that carry none: a line in the sheet's spelling, read again and set as a formula.
+r"""LaTeX for lines that carry none: a line in the sheet's spelling, read again as a formula.
 
 `= 0.3*(0.1**2 + (-0.4)**2)` becomes = 0.3 (0.1^{2} + (-0.4)^{2}). A line that is not all formula
 keeps its text. Knows no working by name.
@@ -35,6 +35,7 @@ _SPECIAL = re.compile(
     r"|∂(?P<of>\w+)/∂(?P<by>\w+)(?![\w\[])"
     r"|(?P<dash>–)"
 )
+_TOLD = re.compile(r"([^,;]*)([,;]) ([^,;]*\b[a-z]{2,} [a-z]{2,}.*)")
 _FORS = re.compile(r" for (\w+) in ([^\s]+?)\.\.([^\s]+)")
 
 
@@ -63,9 +64,12 @@ def line_latex(text: str, numbers: Container[str], label: str = "") -> str:
         return ""
     lead = ""
     if label and text.startswith(f"{label}: "):
-        lead = rf"\text{{{label.replace('_', chr(92) + '_')}:}}\; "
+        lead = rf"\text{{{_escaped(label)}:}}\; "
         text = text[len(label) + 2 :]
     text, tail = _fors(text)
+    told = _TOLD.fullmatch(text)
+    if told:
+        text, tail = told[1], rf"{told[2]}\; \text{{{_escaped(told[3])}}}"
     out: list[str] = []
     for part in _split(text):
         if part in _RELATIONS:
@@ -76,6 +80,10 @@ def line_latex(text: str, numbers: Container[str], label: str = "") -> str:
                 return ""
             out.append(shown)
     return lead + " ".join(out) + tail if out else ""
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([_%&#$])", r"\\\1", text)
 
 
 def _fors(text: str) -> tuple[str, str]:

@@ -1,0 +1,1 @@
+"""Drawings of workings as SVG, laid out here: trees, schematics and plots."""
