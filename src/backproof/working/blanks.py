@@ -372,6 +372,7 @@ class _Blanking:
         data: dict[str, Any] = {"blanks": len(order)}
         if plan is not None:
             data["schematic"] = plan.data()
+            data |= {k: self.working.data[k] for k in ("size", "rows") if k in self.working.data}
         if "nodes" in self.working.data:
             tree = {k: self.working.data[k] for k in ("root", "nodes", "edges")
                     if k in self.working.data}  # fmt: skip
