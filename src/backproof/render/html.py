@@ -18,10 +18,11 @@ from backproof.calculus.latex import latex_name
 from backproof.errors import InternalContradiction, render_error
 from backproof.render.drawings.canvas import DARK, LIGHT, RULES, colours
 from backproof.render.drawings.choose import drawings
+from backproof.render.drawings.labels import shape_said
 from backproof.render.formula import FormulaError
 from backproof.render.mathml import mathml
 from backproof.render.prose import prose, slug
-from backproof.render.terminal import shape_text, summary
+from backproof.render.terminal import summary
 from backproof.render.verdicts import MOST_NAMES, counts, value_text
 from backproof.working.writing import latex_array
 
@@ -193,7 +194,7 @@ def _step(step: Step, shapes: dict[str, tuple[int | str, ...]]) -> str:
         out.append(f'<span class="because">({inline(step.because)})</span>')
     out.append("</div>")
     if shape is not None:
-        out.append(f'<span class="shape">{escape(shape_text(shape))}</span>')
+        out.append(f'<span class="shape">{escape(shape_said(shape))}</span>')
     return "".join([*out, "</div>"])
 
 

@@ -66,3 +66,87 @@ def with_indices(shown: str) -> str:
 def slug(text: str) -> str:
     """A text as an id."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "part"
+
+
+# --- the same for print ---------------------------------------------------------------------------
+
+
+def typst_prose(text: str) -> str:
+    """The Markdown as Typst: headings, paragraphs, lists, quoted source and tables."""
+    return _blocks(list(reader().parse(text)))
+
+
+def _blocks(tokens: Sequence[Token]) -> str:
+    from backproof.render.typst_math import string
+
+    out: list[str] = []
+    for at, token in enumerate(tokens):
+        match token.type:
+            case "heading_open":
+                out.append(f"#heading(level: {max(2, int(token.tag[1:]))})[")
+            case "heading_close":
+                out.append("]\n")
+            case "inline":
+                out.append(_inlines(token.children or ()))
+            case "paragraph_close":
+                out.append("\n\n" if not token.hidden else "")
+            case "bullet_list_open":
+                out.append("#list(")
+            case "ordered_list_open":
+                out.append(f"#enum(start: {token.attrGet('start') or 1}, ")
+            case "list_item_open" | "th_open" | "td_open":
+                out.append("[")
+            case "list_item_close" | "th_close" | "td_close":
+                out.append("], ")
+            case "bullet_list_close" | "ordered_list_close" | "table_close":
+                out.append(")\n\n")
+            case "table_open":
+                columns = sum(t.type == "th_open" for t in tokens[at:])
+                out.append(f"#table(columns: {columns}, stroke: 0.4pt, ")
+            case "blockquote_open":
+                out.append("#quote(block: true)[")
+            case "blockquote_close":
+                out.append("]\n")
+            case "fence" | "code_block":
+                source = string(token.content.rstrip("\n"))
+                out.append(f"#source({source})\n")
+            case "hr":
+                out.append("#line(length: 100%, stroke: 0.4pt)\n")
+    return "".join(out)
+
+
+def _inlines(tokens: Sequence[Token]) -> str:
+    from backproof.render.typst_math import string
+
+    out: list[str] = []
+    for token in tokens:
+        match token.type:
+            case "text":
+                out.append(_typst_names(token.content))
+            case "code_inline":
+                out.append(f"#raw({string(token.content)})")
+            case "em_open":
+                out.append("#emph[")
+            case "strong_open":
+                out.append("#strong[")
+            case "em_close" | "strong_close":
+                out.append("]")
+            case "softbreak":
+                out.append(" ")
+            case "hardbreak":
+                out.append("#linebreak()")
+    return "".join(out)
+
+
+def _typst_names(text: str) -> str:
+    from backproof.render.typst_math import string
+
+    out, at = [], 0
+    for found in _INDEX.finditer(text):
+        before = text[at : found.start()]
+        out.append(f"#{string(before)}" if before else "")
+        raised = '#super("T")' if found[3] else ""
+        out.append(f"#emph({string(found[1])})#sub({string(found[2])}){raised}")
+        at = found.end()
+    out.append(f"#{string(text[at:])}" if text[at:] else "")
+    return "".join(out)

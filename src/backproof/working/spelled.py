@@ -41,7 +41,7 @@ _FORS = re.compile(r" for (\w+) in ([^\s]+?)\.\.([^\s]+)")
 
 def with_latex(model: Model, working: Working) -> Working:
     """The working, every line that is a formula with its LaTeX."""
-    numbers = _Numbers(model)
+    numbers = _Scalars(model)
     steps = tuple(
         replace(step, latex=line_latex(step.text, numbers, step.label))
         if not step.latex and step.kind in _KINDS
@@ -175,6 +175,13 @@ class _Holding(Latex):
         if isinstance(expr, ast.Name) and expr.id in self.special:
             return self.special[expr.id]
         return super().__call__(expr)
+
+
+class _Scalars(_Numbers):
+    """The names that are numbers; names that only a working uses are numbers too."""
+
+    def __contains__(self, name: object) -> bool:
+        return name not in self.model.leaves or super().__contains__(name)
 
 
 class _Either(Container[str]):

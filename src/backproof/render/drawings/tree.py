@@ -50,7 +50,8 @@ def tree_drawing(data: Mapping[str, Any], labels: EdgeLabels | None = None) -> D
     """
     nodes, edges = _collapsed(data)
     numbers = {n["name"] for n in data["nodes"] if not n["shape"]}
-    shown = {n["name"]: _node(n, data["root"], numbers, len(nodes) > MANY) for n in nodes}
+    found = {n["name"]: _node(n, data["root"], numbers, len(nodes) > MANY) for n in nodes}
+    shown = {name: found[name] for name in _as_written(data["root"], found, edges)}
     given = dict(labels or {})
     marked = {e: _label(*given[e]) for e in edges if e in given}
     sizes: dict[Key, tuple[float, float]] = {n: node.size for n, node in shown.items()}
@@ -88,6 +89,21 @@ def tree_drawing(data: Mapping[str, Any], labels: EdgeLabels | None = None) -> D
         _write(out, lines, x, y)
     _legend(out, {node.role for node in shown.values()}, bool(marked))
     return out
+
+
+def _as_written(root: str, names: Collection[str], edges: Sequence[tuple[str, str]]) -> list[str]:
+    """The names level by level, those that one equation uses in the order written there."""
+    below: dict[str, list[str]] = {}
+    for a, b in edges:
+        below.setdefault(a, []).append(b)
+    order = dict.fromkeys([root] if root in names else names)
+    waiting = list(order)
+    for name in waiting:
+        for child in below.get(name, ()):
+            if child not in order:
+                order[child] = None
+                waiting.append(child)
+    return [*order, *(n for n in names if n not in order)]
 
 
 def _node(node: Mapping[str, Any], root: str, numbers: Collection[str], brief: bool) -> _Node:

@@ -1,0 +1,262 @@
+"""Workings and papers as PDF, through Typst: questions, questions with blanks, or solutions.
+
+Only `compile_pdf` needs the library; the source is plain text that can be looked at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+from backproof.calculus.latex import latex_name
+from backproof.errors import MissingExtra, render_error
+from backproof.render.drawings.choose import drawings
+from backproof.render.drawings.labels import shape_said
+from backproof.render.formula import FormulaError
+from backproof.render.prose import typst_prose
+from backproof.render.terminal import summary
+from backproof.render.typst_math import string, typst_math
+from backproof.render.verdicts import MOST_NAMES, counts, value_text
+from backproof.working.writing import latex_array
+
+if TYPE_CHECKING:
+    from backproof.working.claims import Verdict
+    from backproof.working.report import Report, SheetReport
+    from backproof.working.steps import Step, Working
+
+Version = Literal["questions", "blanks", "solutions"]
+TEXT_WIDTH = 470.0  # points between the margins
+TEXT_HEIGHT = 640.0
+SCALE = 0.72  # points a pixel of a drawing
+ICONS = {"proved": "✓", "agrees": "≈", "here": "◆", "refuted": "✗", "undecided": "?"}
+
+PREAMBLE = """\
+#set document(title: {title})
+#set page(paper: "a4", margin: (x: 22mm, y: 22mm), numbering: "1")
+#set text(font: ("Libertinus Serif", "New Computer Modern", "DejaVu Sans Mono"), size: 10.5pt,
+  lang: "en")
+#set par(leading: 0.62em, spacing: 0.9em)
+#show heading: set block(above: 1.3em, below: 0.7em)
+#show math.equation: set text(top-edge: "bounds", bottom-edge: "bounds")
+#show raw: set text(font: "DejaVu Sans Mono", size: 0.92em)
+#let soft = luma(90)
+#let red = rgb("#b3261e")
+#let green = rgb("#1d6b34")
+#let blank(body) = box(stroke: (paint: red, dash: "dashed", thickness: 0.8pt),
+  inset: (x: 0.7em, y: 0.25em), outset: (y: 0.1em), text(fill: red, body))
+#let step(depth, because, shape, body) = block(above: 0.7em, below: 0.7em, breakable: false,
+  pad(left: depth * 1.4em, grid(columns: (1fr, auto), column-gutter: 1em,
+    align: (left + horizon, right + horizon),
+    [#body#if because != "" [
+      #h(0.8em)#text(size: 0.85em, style: "italic", fill: soft)[(#because)]]],
+    text(size: 0.8em, fill: soft, shape))))
+#let note(depth, body) = block(above: 0.6em, below: 0.6em, pad(left: depth * 1.4em, body))
+#let part(body) = block(above: 1.1em, below: 0.6em, sticky: true, strong(body))
+#let small(body) = block(above: 0.7em, text(size: 0.85em, style: "italic", fill: soft, body))
+#let source(body) = block(fill: luma(245), inset: 8pt, radius: 3pt, width: 100%,
+  raw(block: true, body))
+#let claim(icon, word, paint, body) = block(above: 0.8em, below: 0.8em,
+  grid(columns: (7em, 1fr), column-gutter: 0.6em,
+    text(fill: paint, weight: "bold", size: 0.9em)[#icon #word], body))
+"""
+
+
+def pdf(report: Report, version: Version = "solutions") -> bytes:
+    """A file's report as PDF; MissingExtra where Typst is not installed."""
+    return compile_pdf(document(report, version))
+
+
+def compile_pdf(source: str) -> bytes:
+    """Typst source as PDF."""
+    try:
+        import typst  # type: ignore[import-not-found,unused-ignore]
+    except ImportError:
+        raise MissingExtra("typst", "pdf") from None
+    # Fonts of the system are looked for only where the ones that come along lack a letter.
+    known = all(ord(c) < 0x600 or 0x2000 <= ord(c) < 0x2E00 or ord(c) >= 0x1D400 for c in source)
+    made: bytes = typst.compile(source.encode(), ignore_system_fonts=known)
+    return made
+
+
+def document(report: Report, version: Version = "solutions") -> str:
+    """A file's report as Typst source."""
+    title = report.title or report.file
+    if not report.paper and len(report.sheets) == 1:
+        title = report.sheets[0].title or title
+    body: list[str] = []
+    answered = False
+    for block in report.blocks:
+        if isinstance(block, str):
+            text = _without_title(block, title)
+            body.append(typst_prose(text if version == "solutions" else _asking(text, answered)))
+            answered = False
+        else:
+            body.append(sheet(block, paper=report.paper, version=version))
+            answered = True
+    return whole(title, "\n".join(body))
+
+
+def _asking(text: str, answered: bool) -> str:
+    """Prose without what stands right behind a sheet: there a paper talks about the answer."""
+    if not answered:
+        return text
+    heading = re.search(r"^(?:#{1,6} |\*\*\()", text, re.MULTILINE)
+    return text[heading.start() :] if heading else ""
+
+
+def _without_title(block: str, title: str) -> str:
+    return re.sub(rf"\A\s*#\s+{re.escape(title)}\s*#*\s*\n", "", block)
+
+
+def whole(title: str, body: str) -> str:
+    """A document around a body."""
+    head = PREAMBLE.replace("{title}", string(title))
+    return f'{head}#align(center, text(size: 1.5em, weight: "bold", {string(title)}))\n\n{body}\n'
+
+
+def working_pdf(working: Working) -> bytes:
+    """One answer as PDF."""
+    return compile_pdf(whole(working.ask, "\n".join(_working(working, (), named=False))))
+
+
+# --- sheets --------------------------------------------------------------------------------------
+
+
+def sheet(sheet: SheetReport, *, paper: bool = False, version: Version = "solutions") -> str:
+    """One sheet: what it says, and in the solutions its answers and verdicts."""
+    out: list[str] = []
+    if sheet.title and paper:
+        out.append(f"#heading(level: 3, {string(sheet.title)})")
+    out += [_text(" ".join(p.split())) + "\n" for p in sheet.text.split("\n\n") if p]
+    if sheet.statements:
+        out.append(f"#source({string(sheet.statements)})")
+    if sheet.error is not None and version == "solutions":
+        out.append('#part("This sheet cannot be worked")')
+        out.append(f"#source({string(render_error(sheet.error))})")
+    for working in sheet.asks:
+        blanked = bool(working.data.get("blanks"))
+        if version == "solutions":
+            out += _working(working, [w for w in sheet.asks if w is not working])
+        elif version == "blanks" and blanked:
+            out += _working(_without_key(working), ())
+        else:
+            asked = working.ask.partition(" blank ")[0]
+            out.append(f"#note(0)[*To work out:* #raw({string(asked)})]")
+    if sheet.claims and version == "solutions":
+        out += _claims(sheet.claims, sheet.formulas)
+    return "\n".join(out)
+
+
+def _without_key(working: Working) -> Working:
+    """The questions, without the answer key at their end."""
+    at = [k for k, s in enumerate(working.steps) if (s.kind, s.text) == ("heading", "Answer key")]
+    return replace(working, steps=working.steps[: at[-1]]) if at else working
+
+
+def _working(
+    working: Working, beside: Iterable[Working] = (), *, named: bool = True
+) -> Iterator[str]:
+    title = f"ask {working.ask}" if working.ask else "working"
+    if named:
+        yield f"#heading(level: 4, {string(title)})"
+    drawn = drawings(working, beside)
+    for drawing in drawn:
+        rect = drawing.rect
+        scale = min(
+            SCALE,
+            TEXT_WIDTH / (rect.right - rect.left),
+            TEXT_HEIGHT / (rect.bottom - rect.top),
+        )
+        svg = string(drawing.svg("print"))
+        yield (
+            f'#align(center, image(bytes({svg}), format: "svg", '
+            f"width: {(rect.right - rect.left) * scale:.1f}pt, alt: {string(drawing.title)}))"
+        )
+    shapes: dict[str, tuple[int | str, ...]] = {}
+    for step in working.steps:
+        if not (drawn and step.kind == "tree"):
+            yield _step(step, shapes)
+    verified = summary(working.steps)
+    if verified:
+        yield f"#small({string(f'Verified: {verified}.')})"
+
+
+def _step(step: Step, shapes: dict[str, tuple[int | str, ...]]) -> str:
+    if step.kind in ("tree", "error"):
+        return f"#source({string(step.text)})"
+    if step.kind == "heading":
+        return f"#part({string(step.text)})"
+    if step.kind in ("note", "warning"):
+        because = f" ({step.because})" if step.because else ""
+        body = _text(step.text + because)
+        return f"#note({step.depth})[{f'*{body}*' if step.kind == 'warning' else body}]"
+    if step.depth == 0:
+        shapes.clear()
+    shape = step.shape if shapes.get(step.label) != step.shape else None
+    if step.shape is not None:
+        shapes[step.label] = step.shape
+    said = "" if shape is None else shape_said(shape)
+    body = _path(step.text) if step.kind == "path" else formula(step.latex, step.text)
+    return f"#step({step.depth}, {string(step.because)}, {string(said)})[{body}]"
+
+
+def formula(latex: str, text: str) -> str:
+    """A formula; as it was written where it has no LaTeX of ours."""
+    if latex:
+        try:
+            return typst_math(latex)
+        except FormulaError:
+            pass
+    return f"#raw({string(text)})" if text else ""
+
+
+def _path(text: str) -> str:
+    names = text.split(" → ")
+    if all(re.fullmatch(r"[^\W\d]\w*", name) for name in names):
+        return formula(r" \rightarrow ".join(map(latex_name, names)), text)
+    return _text(text)
+
+
+def _text(text: str) -> str:
+    """A sentence, its `code` as code."""
+    parts = text.split("`")
+    return "".join(
+        f"#raw({string(part)})" if k % 2 else f"#{string(part)}"
+        for k, part in enumerate(parts)
+        if part
+    )
+
+
+# --- claims --------------------------------------------------------------------------------------
+
+
+def _claims(verdicts: Sequence[Verdict], formulas: Mapping[str, str]) -> Iterator[str]:
+    yield '#heading(level: 4, "Claims")'
+    for verdict in verdicts:
+        yield _verdict(verdict, formulas)
+    yield f"#small({string(counts(verdicts) + '.')})"
+
+
+def _verdict(verdict: Verdict, formulas: Mapping[str, str]) -> str:
+    word = verdict.verdict
+    body = [formula(formulas.get(verdict.text, ""), verdict.text)]
+    if verdict.why:
+        body.append(f"#small({string(verdict.why)})")
+    if verdict.suggestion is not None:
+        said = formula(formulas.get(verdict.suggestion, ""), verdict.suggestion)
+        body.append(f"#note(0)[_instead:_ {said}]")
+    if verdict.difference is not None:
+        said = formula(formulas.get(verdict.difference, ""), verdict.difference)
+        body.append(f"#note(0)[_left − right:_ {said}]")
+    counter = verdict.counterexample
+    if counter is not None and word in ("refuted", "here"):
+        at = "at" if word == "refuted" else "not at"
+        shown = [
+            formula(f"{latex_name(name)} = {latex_array(value_text(value))}", name)
+            for name, value in list(counter.point.items())[:MOST_NAMES]
+        ]
+        body.append(f"#note(0)[_{at}_ {' #h(1em) '.join(shown)}]")
+    paint = "red" if word in ("refuted", "undecided") else "green"
+    return f"#claim({string(ICONS.get(word, ''))}, {string(word)}, {paint})[{' '.join(body)}]"
