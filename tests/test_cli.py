@@ -325,7 +325,7 @@ def test_our_contradiction_is_loud(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         code, _, err = invoke(command, str(path))
         assert code == 70
         assert "INTERNAL CONTRADICTION" in err
-        assert "a witness disagrees" in err
+        assert "A witness disagrees" in err
         assert "report" in err
 
 

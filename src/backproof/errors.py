@@ -81,6 +81,15 @@ class Place:
         return self.source.position(self.span.start)[1]
 
 
+_WORDS = frozenset("a an the only no there this each cannot entry".split())
+
+
+def _sentence(message: str) -> str:
+    """The message with a capital, unless it begins with a name, which keeps its spelling."""
+    first = message.split(" ", 1)[0]
+    return message[:1].upper() + message[1:] if first in _WORDS else message
+
+
 class BackproofError(Exception):
     """Anything that backproof raises on purpose.
 
@@ -100,6 +109,7 @@ class BackproofError(Exception):
         hint: str = "",
         also: tuple[str, Place] | None = None,
     ) -> None:
+        message = _sentence(message)
         super().__init__(message)
         self.message = message
         self.place = place

@@ -253,7 +253,7 @@ def test_a_value_exactly_on_a_kink_is_warned_about() -> None:
 
 
 def test_errors_are_ours() -> None:
-    with pytest.raises(ShapeProblem, match="a gradient needs a number to differentiate"):
+    with pytest.raises(ShapeProblem, match="A gradient needs a number to differentiate"):
         work(SIAMESE, "W1", "a1")
     with pytest.raises(NameProblem, match="W9 is not defined"):
         work(SIAMESE, "W9")

@@ -145,7 +145,7 @@ def test_given_names_are_not_stepped() -> None:
     with pytest.raises(NameProblem) as caught:
         step_working(model("given x = 1\nlearn w = 2\nL = w*x"), ["x"], 0.1)
     assert str(caught.value) == (
-        "net.sheet:1:7: a step changes parameters, and x is given, not learned.\n"
+        "net.sheet:1:7: A step changes parameters, and x is given, not learned.\n"
         "  1 | given x = 1\n"
         "    |       ^\n"
         "  hint: declare it with learn x in …"
@@ -164,14 +164,14 @@ def test_a_sheet_without_a_loss() -> None:
     with pytest.raises(ShapeProblem) as caught:
         step_working(model("given x = [1, 2]\nlearn w = [1, 1]\nz = w*x"), ["w"], 0.1)
     assert str(caught.value) == (
-        "no equation is a number that depends on w, so there is nothing to make smaller.\n"
+        "No equation is a number that depends on w, so there is nothing to make smaller.\n"
         "  hint: define a loss, such as L = mse(a, y)"
     )
 
 
 def test_a_loss_must_be_a_number() -> None:
     m = model("given x = [1, 2]\nlearn w = [1, 1]\nz = w*x\nL = sum(z)")
-    with pytest.raises(ShapeProblem, match="a gradient step needs a number to make smaller"):
+    with pytest.raises(ShapeProblem, match="A gradient step needs a number to make smaller"):
         step_working(m, ["w"], 0.1, loss="z")
 
 

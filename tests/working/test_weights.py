@@ -77,7 +77,7 @@ def test_one_weight_for_each_class(given_weights: str) -> None:
     )
     with pytest.raises(ShapeProblem, match="one weight for each of 4 classes") as caught:
         model(text)
-    assert caught.value.hint == "weights is a column of 4"
+    assert caught.value.hint == "weights is a column of 4; P is 5 × 4 (line 1), Y is 5 × 4 (line 1)"
 
 
 # --- what the weights mean -----------------------------------------------------------------------

@@ -30,7 +30,7 @@ INFIX = {
 }  # fmt: skip
 _DIRECT = {"add", "sub", "mul", "div", "pow", "matmul", "neg", "transpose",
            "gt", "ge", "lt", "le", "eq", "ne"}  # fmt: skip
-MAX_ENTRIES = 10_000  # entries of a literal matrix
+MOST_ORIGINS = 4  # names whose shapes an error about shapes recalls
 
 
 class Elaborator:
@@ -40,6 +40,7 @@ class Elaborator:
     dimensions   the dimension names of the sheet
     indices      names that are an index (`given k in 1..K`)
     derive       derives over the sheet's equations
+    defined_at   where each quantity is declared or defined
     """
 
     def __init__(
@@ -50,7 +51,9 @@ class Elaborator:
         dimensions: set[str],
         deriver: Deriver,
         denominator: bool = True,
+        defined_at: Mapping[str, Span] | None = None,
     ) -> None:
+        self.defined_at = defined_at or {}
         self.graph = graph
         self.source = source
         self.leaves = leaves
@@ -64,11 +67,33 @@ class Elaborator:
     def place(self, span: Span) -> Place:
         return Place(self.source, span)
 
-    def _at(self, span: Span, build: Callable[[], Node]) -> Node:
+    def _at(
+        self, span: Span, build: Callable[[], Node], operands: Sequence[ast.Expr] = ()
+    ) -> Node:
         try:
             return build()
+        except ShapeProblem as error:
+            if error.place is None and operands:
+                origins = self._origins(operands)
+                error.hint = "; ".join(part for part in (error.hint, origins) if part)
+            raise error.at(self.place(span)) from None
         except BackproofError as error:
             raise error.at(self.place(span)) from None
+
+    def _origins(self, operands: Sequence[ast.Expr]) -> str:
+        """Where the shapes of operands come from: the names in them, with shape and line."""
+        found: dict[str, str] = {}
+        for operand in operands:
+            for part in ast.walk(operand):
+                if isinstance(part, ast.Name) and part.id in self.leaves:
+                    shape = show_shape(self.graph.resolve_shape(self.leaves[part.id].shape))
+                    line = self._line_of(part.id)
+                    found[part.id] = f"{part.id} is {shape}" + (f" (line {line})" if line else "")
+        return ", ".join(list(found.values())[:MOST_ORIGINS])
+
+    def _line_of(self, name: str) -> int | None:
+        span = self.defined_at.get(name)
+        return None if span is None else self.source.position(span.start)[0]
 
     # --- expressions -------------------------------------------------------------------------
 
@@ -114,7 +139,7 @@ class Elaborator:
             return self._chain(expr)
         if op in _DIRECT:
             args = [self.node(a) for a in expr.args]
-            return self._at(span, lambda: self.graph.make(op, *args))
+            return self._at(span, lambda: self.graph.make(op, *args), expr.args)
         if op in ("grad", "jac", "hess"):
             return self._at(span, lambda: self._derivative(expr))
         if op in ("eye", "ones", "zeros"):
@@ -139,7 +164,7 @@ class Elaborator:
             raise NameProblem(f"{op} is not a function of the language.", place=self.place(span))
         args = [self.node(a) for a in expr.args]
         options = {key: self.node(value) for key, value in expr.options}
-        return self._at(span, lambda: build(self.graph, args, options))
+        return self._at(span, lambda: build(self.graph, args, options), expr.args)
 
     def _chain(self, expr: ast.Apply) -> Node:
         """A run of infix operators, from the left, without recursion down its spine."""
@@ -151,7 +176,8 @@ class Elaborator:
         result = self.node(left)
         for part in reversed(spine):
             right = self.node(part.args[1])
-            result = self._at(part.op_span, partial(self.graph.make, part.op, result, right))
+            make = partial(self.graph.make, part.op, result, right)
+            result = self._at(part.op_span, make, part.args)
         return result
 
     def _derivative(self, expr: ast.Apply) -> Node:

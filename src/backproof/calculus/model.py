@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from backproof.calculus.derive import Deriver
 from backproof.calculus.elaborate import Elaborator
 from backproof.calculus.evaluate import Evaluator
 from backproof.calculus.loading import load_values
-from backproof.errors import NameProblem, Place, ShapeProblem, ValueProblem
+from backproof.errors import NameProblem, Place, ShapeProblem, Span, ValueProblem
 from backproof.language import syntax as ast
 from backproof.language.sheet import Sheet
 from backproof.operators.arithmetic import decimal_context
@@ -78,7 +79,14 @@ class Model:
             set(self.sheet.dimensions),
             self.deriver,
             self.denominator,
+            self._defined_at,
         )
+
+    @cached_property
+    def _defined_at(self) -> dict[str, Span]:
+        sheet = self.sheet
+        places = {name: d.name_span for name, d in sheet.declarations.items()}
+        return places | {name: e.name_span for name, e in sheet.equations.items()}
 
     def node(self, expr: ast.Expr) -> Node:
         """The node of an expression asked for or claimed."""
