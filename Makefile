@@ -8,6 +8,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 BUILD  := build
 EXAM   := examples/exam.md
+SHEET  ?= examples/siamese.sheet
+EDITOR := src/backproof/web/assets
 N      ?= 2000
 PYTEST ?=
 
@@ -17,15 +19,17 @@ FIND_PYTHON = for p in python3 python3.13 python3.12 python3.11 python; do \
 	if $$p -c '$(NEW_ENOUGH)' >/dev/null 2>&1; then echo $$p; break; fi; done
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check-format lint types pytest bench soundness format constraints clean
+.PHONY: help demo serve test check-format lint types pytest browser editor bench soundness format constraints clean
 
 help:
 	@echo "make demo          work $(EXAM), write the results under $(BUILD)/"
+	@echo "make serve         the live page, with $(SHEET)"
 	@echo "make test          linter, formatter, types, tests, executed documentation"
 	@echo "make bench         time the deriving and the command line, with ratios to peers"
 	@echo "make soundness N=…  claims made at random, verdicts against an independent judge"
 	@echo "make format        put the code into the project's format"
 	@echo "make constraints   renew constraints.txt from a fresh environment"
+	@echo "make editor        bundle the page's editor again (needs npm)"
 	@echo "make clean         remove $(VENV), $(BUILD) and caches"
 
 # --- the environment -----------------------------------------------------------------------
@@ -58,6 +62,10 @@ $(VENV)/.ready-dev: $(VENV)/.ready
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[dev]'
 	@touch $@
 
+$(VENV)/.ready-web: $(VENV)/.ready
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[web]'
+	@touch $@
+
 # --- what people ask for -------------------------------------------------------------------
 
 # The example contains misprints on purpose, so `work` answers 1 (a claim refuted); 2 and more fail.
@@ -71,6 +79,9 @@ demo: $(VENV)/.ready
 	@echo "The working above is in $(BUILD)/exam.txt; the same as data in $(BUILD)/exam.json"
 	@echo "and as LaTeX in $(BUILD)/exam.tex. Change $(EXAM) and run it again."
 
+serve: $(VENV)/.ready-web
+	$(BIN)/backproof serve $(SHEET)
+
 test: lint check-format types pytest
 
 lint: $(VENV)/.ready-dev
@@ -82,8 +93,24 @@ check-format: $(VENV)/.ready-dev
 types: $(VENV)/.ready-dev
 	$(BIN)/mypy --strict src
 
-pytest: $(VENV)/.ready-dev
+pytest: $(VENV)/.ready-dev browser
 	$(BIN)/python -m pytest $(PYTEST)
+
+# The tests in a browser need Chromium; without it they are skipped, and say so.
+browser:
+	@for p in chromium chromium-browser google-chrome; do command -v $$p >/dev/null && exit 0; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get install -y -qq --no-install-recommends chromium >/dev/null 2>&1 \
+		|| echo "Chromium could not be installed: the tests in a browser are skipped."; \
+	else \
+		echo "There is no Chromium: the tests in a browser are skipped."; \
+	fi
+
+# The bundled editor is in the repository; this makes it again from the npm lock file beside it.
+editor:
+	@mkdir -p $(BUILD)/editor && cp $(EDITOR)/editor/* $(BUILD)/editor/
+	@cd $(BUILD)/editor && npm ci --no-audit --no-fund --ignore-scripts
+	@cd $(BUILD)/editor && node build.mjs $(CURDIR)/$(EDITOR)
 
 bench: $(VENV)/.ready-dev
 	$(BIN)/python -m benchmarks

@@ -438,6 +438,33 @@ def weights(
     _answer(file, lambda _: " ".join(["weights", ", ".join(losses)]).strip(), **how)
 
 
+# --- the live page --------------------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("file", type=FILE, required=False)
+@click.option("--port", type=click.IntRange(0, 65535), help="The port; the usual one is 8642.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--workers", type=click.IntRange(1, 64), help="How many sheets at the same time.")
+@click.option("--seconds", type=click.FloatRange(0.1, 3600), help="How long one may be worked on.")
+@click.option("--no-browser", is_flag=True, help="Do not open a browser.")
+def serve(
+    file: Path | None,
+    port: int | None,
+    host: str,
+    workers: int | None,
+    seconds: float | None,
+    no_browser: bool,
+) -> None:
+    """Write a sheet in a browser, and see it worked as you type. FILE is what it opens with."""
+    from backproof.web.server import serve as start
+
+    start(
+        file, host=host, port=port, workers=workers, seconds=seconds, browser=not no_browser,
+        say=_say,
+    )  # fmt: skip
+
+
 # --- output --------------------------------------------------------------------------------------
 
 
