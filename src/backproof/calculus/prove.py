@@ -20,6 +20,8 @@ from backproof.calculus.index.powers import Undefined
 from backproof.calculus.index.reduce import assumption, is_zero, settle
 from backproof.calculus.index.terms import Expr, size
 from backproof.calculus.model import Model
+from backproof.calculus.norms import Bounds
+from backproof.calculus.simplify import Simplifier
 from backproof.calculus.translate import Translator, facts_of
 from backproof.language.syntax import Apply
 from backproof.operators.dims import Dim
@@ -49,6 +51,8 @@ def prove(model: Model, sides: Sides, *, seconds: float = 2.0) -> Proof | None:
     if found is None:
         return None
     names, cheap = found
+    if sides.relation != "eq" and not cheap:
+        return Proof("it follows from ‖A B‖ ≤ ‖A‖ ‖B‖ and the like")
     facts = _needed(model, sides, names, cheap, min(seconds, 0.3))
     unfolded = f" after unfolding {', '.join(names)}" if names else ""
     if sides.relation == "eq":
@@ -69,6 +73,28 @@ def _search(model: Model, sides: Sides) -> tuple[tuple[str, ...], bool] | None:
     if sides.relation == "eq":
         for unfolded in reversed(stages):
             if _holds(model, sides, unfolded, cheap=False):
+                return tuple(unfolded), False
+        return None
+    return _by_norms(model, sides, stages)
+
+
+def _by_norms(
+    model: Model, sides: Sides, stages: list[list[str]]
+) -> tuple[tuple[str, ...], bool] | None:
+    """A bound through an inequality of norms: a bound of the smaller side, at most the larger."""
+    if sides.relation not in ("le", "ge") or sides.left.loops or sides.right.loops:
+        return None
+    low, high = (sides.left, sides.right) if sides.relation == "le" else (sides.right, sides.left)
+    if not (low.is_number and high.is_number):
+        return None
+    low = model.definitions.get(low.name or "", low)
+    readable = Simplifier(model).plain(low)
+    known = Bounds(model)
+    bounds = list(dict.fromkeys([*known.size(low)[1:], *known.size(readable)[1:]]))
+    for unfolded in (stages[0], stages[-1]):
+        for bound in bounds:
+            gap = difference(model, Sides(high, bound), unfolded)
+            if gap.is_zero or never_negative(gap) or settle(gap).is_zero:
                 return tuple(unfolded), False
     return None
 
