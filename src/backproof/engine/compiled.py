@@ -1,0 +1,195 @@
+"""What `compile` gives: a function of named arrays, on the engine that was asked for or chosen.
+
+An engine compiles for one signature (shapes as passed); other signatures compile when they are
+first met. Says which engine it picked and why.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from backproof.calculus.model import Model
+from backproof.engine.numpy_engine import Again
+from backproof.engine.program import VALUE, Program, gradient_program
+from backproof.engine.signature import Taken, check_arguments, checked_number, take
+from backproof.errors import BackproofError, MissingExtra, NotAvailable
+
+ENGINES = ("auto", "numpy", "jax", "numba")
+DTYPES = ("float64", "float32")
+SMALL = 20_000  # multiplications in a call up to which numba's loops beat NumPy's dispatch
+LARGE = 20_000_000  # and from which XLA's fusion and threads beat NumPy
+
+
+class Compiled:
+    """A function of named arrays: `f(x=…, y=…, W1=…)` gives `(value, {"W1": gradient})`.
+
+    engine   the engine it runs on: "numpy", "jax" or "numba"; "" until an automatic choice is made
+    why      why this engine
+    names    its arguments, in the order of the sheet
+    source   the code that was compiled last, where there is such a text
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        model: Model,
+        engine: str = "auto",
+        dtype: str = "float64",
+        reuse: bool = False,
+    ) -> None:
+        if engine not in ENGINES:
+            raise BackproofError(
+                f"there is no engine '{engine}'.", hint=f"engines are {', '.join(ENGINES)}"
+            )
+        if dtype not in DTYPES:
+            raise BackproofError(f"dtype is float64 or float32, and not {dtype!r}.")
+        self.program, self.dtype, self.reuse = program, dtype, reuse
+        self.shapes = program.shapes
+        self.names = program.inputs
+        self.known = model.number_sizes()
+        values = model.given_values(exact=False)
+        self.defaults = {n: values[n] for n in self.names if n in values}
+        self.source = ""
+        self.engine, self.why = ("", "") if engine == "auto" else (engine, "asked for")
+        if engine != "auto":
+            builder(engine)
+        self._made: dict[Any, Callable[..., Any]] = {}
+        self._fast: Callable[..., Any] = _nothing
+        self._words = self._positional_words()
+
+    def _positional_words(self) -> bool:
+        from backproof.engine.source import identifiers
+
+        return all(name == word for name, word in identifiers(self.names).items())
+
+    def __call__(self, *arrays: Any, **named: Any) -> Any:
+        try:
+            return self._fast(*arrays, **named)
+        except (Again, TypeError, AttributeError):
+            pass  # not what was compiled last: looked at, and told about, in full
+        return self._slow(arrays, named)
+
+    def _slow(self, arrays: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
+        """A call that the function compiled last was not made for."""
+        given = dict(zip(self.names, arrays, strict=False))
+        if len(arrays) > len(self.names) or given.keys() & named.keys():
+            raise BackproofError(
+                f"{len(arrays)} arrays were passed by position beside {', '.join(named) or 'none'}.",
+                hint=f"the arguments are {', '.join(self.names)}",
+            )
+        given = {**self.defaults, **given, **named}
+        check_arguments(self.names, tuple(given), ())
+        for name in self.names:
+            if not hasattr(given[name], "dtype"):
+                checked = checked_number(name, given[name])
+                if checked.ndim:
+                    given[name] = checked
+            elif getattr(given[name].dtype, "kind", "f") not in "fiubV":
+                checked_number(name, given[name])
+        taken = take(
+            self.program.graph, self.shapes, self._out_shapes(), given, self.known, self.dtype
+        )
+        key = tuple((taken.shapes[n], taken.kinds[n]) for n in self.names)
+        f = self._made.get(key)
+        if f is None:
+            f = self._made[key] = self._compile(taken)
+        if self._words:
+            self._fast = f
+        return f(*(given[n] for n in self.names))
+
+    def _out_shapes(self) -> dict[str, Any]:
+        graph = self.program.graph
+        return {n: graph.resolve_shape(o.shape) for n, o in self.program.outputs.items()}
+
+    def _compile(self, taken: Taken) -> Callable[..., Any]:
+        if not self.engine:
+            self.engine, self.why = choose(self.program, taken)
+        f, self.source = builder(self.engine)(self.program, taken, self.dtype, self.reuse)
+        return f
+
+    def __repr__(self) -> str:
+        wrt = ", ".join(self.program.gradients)
+        engine = f"{self.engine} ({self.why})" if self.engine else "engine chosen at the first call"
+        return (
+            f"<{self.program.target} by {wrt or 'nothing'} of {', '.join(self.names)}; "
+            f"{self.dtype}, {engine}>"
+        )
+
+
+def _nothing(*arrays: Any, **named: Any) -> Any:
+    raise Again
+
+
+Build = Callable[[Program, Taken, str, bool], tuple[Callable[..., Any], str]]
+
+
+def builder(engine: str) -> Build:
+    """What compiles for an engine; MissingExtra where its library is not installed."""
+    if engine == "numpy":
+        from backproof.engine import numpy_engine
+
+        return numpy_engine.build
+    if engine == "jax":
+        from backproof.engine import jax_engine
+
+        jax_engine.load_jax()
+        return jax_engine.build
+    from backproof.engine import numba_engine
+
+    numba_engine.load_numba()
+    return numba_engine.build
+
+
+def installed(library: str) -> bool:
+    """Whether a library can be imported, without importing it."""
+    return importlib.util.find_spec(library) is not None
+
+
+def work(program: Program, taken: Taken) -> int:
+    """Roughly how many multiplications one call takes."""
+    from backproof.engine.cost import cost
+
+    return cost(program, taken.sizes)
+
+
+def choose(program: Program, taken: Taken) -> tuple[str, str]:
+    """(engine, why) for the work of one call and what is installed."""
+    size = work(program, taken)
+    amount = f"about {size:,} multiplications a call"
+    if size <= SMALL:
+        if not installed("numba"):
+            return "numpy", f"{amount}; numba, which is faster at this size, is not installed"
+        try:
+            from backproof.engine.numba_engine import supports
+
+            supports(program)
+        except (NotAvailable, MissingExtra) as problem:
+            return "numpy", f"{amount}; {problem.message}"
+        return "numba", f"{amount}: at this size the dispatch of operations costs most"
+    if size >= LARGE and installed("jax"):
+        return "jax", f"{amount}: XLA fuses and uses every core"
+    return "numpy", f"{amount}: NumPy's matrix products dominate, and nothing has to be compiled"
+
+
+def compile_gradient(
+    model: Model,
+    target: str,
+    wrt: Sequence[str] | str | None = None,
+    *,
+    engine: str = "auto",
+    dtype: str = "float64",
+    reuse: bool = False,
+) -> Compiled:
+    """A function that gives the value of *target* and its gradients by *wrt*.
+
+    wrt     names; everything learned where left out; an empty list for the value alone
+    reuse   results are the function's own arrays, which the next call overwrites
+    """
+    names = model.learned if wrt is None else (wrt,) if isinstance(wrt, str) else tuple(wrt)
+    program = gradient_program(model, target, names)
+    return Compiled(program, model, engine, dtype, reuse)
+
+
+__all__ = ["VALUE", "Compiled", "choose", "compile_gradient"]

@@ -1,0 +1,315 @@
+"""A whole epoch of minibatch gradient descent (with momentum) as one call, on every engine.
+
+numba gets one compiled loop over the steps, JAX one `lax.scan`, NumPy a loop in Python over a
+preallocated step. Data come samples first. Parameters and velocities are updated in place on
+NumPy and numba; JAX gives new ones. Every engine returns them.
+
+    velocity = momentum * velocity - rate * gradient;  parameter += velocity
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from backproof.calculus.model import Model
+from backproof.engine.compiled import builder, choose
+from backproof.engine.program import VALUE, Program, gradient_program
+from backproof.engine.signature import Taken
+from backproof.errors import ShapeProblem
+
+Arrays = Mapping[str, Any]
+# (data, parameters, velocities, order of the samples, rate) -> (mean loss, parameters, velocities)
+Epoch = Callable[[Arrays, Arrays, Arrays, Any, float], tuple[float, dict[str, Any], dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One step of an epoch.
+
+    program   the loss and the gradients of what is learned
+    taken     every array in its core shape, at the size of a batch
+    axes      data name -> the axis of its core shape that runs over the samples
+    batch     samples a step
+    """
+
+    program: Program
+    taken: Taken
+    axes: Mapping[str, int]
+    batch: int
+    momentum: float
+    dtype: str
+
+    @property
+    def learned(self) -> tuple[str, ...]:
+        return self.program.gradients
+
+    @property
+    def data(self) -> tuple[str, ...]:
+        return tuple(n for n in self.program.inputs if n in self.axes)
+
+    @property
+    def still(self) -> tuple[str, ...]:
+        """Inputs that are the same in every step and not learned."""
+        mine = {*self.axes, *self.learned}
+        return tuple(n for n in self.program.inputs if n not in mine)
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """An epoch that can be called; which engine it runs on, why, and its source."""
+
+    run: Epoch
+    engine: str
+    why: str
+    source: str
+    plan: Plan
+
+    def __call__(
+        self, data: Arrays, parameters: Arrays, velocities: Arrays, order: Any, rate: float
+    ) -> tuple[float, dict[str, Any], dict[str, Any]]:
+        """(mean loss of the steps, parameters, velocities); a rest of *order* is left out."""
+        return self.run(data, parameters, velocities, order, rate)
+
+
+def compile_epoch(
+    model: Model,
+    target: str,
+    axes: Mapping[str, int],
+    batch: int,
+    sizes: Mapping[str, int],
+    *,
+    wrt: Sequence[str] | None = None,
+    momentum: float = 0.0,
+    engine: str = "auto",
+    dtype: str = "float64",
+) -> Compiled:
+    """Compiles an epoch of steps on minibatches.
+
+    axes    data name -> the axis of its declared shape that runs over the samples
+    batch   samples a step; the declared axis must come out as this
+    sizes   the sizes of the sheet's dimension names, the batch's among them
+    """
+    names = tuple(wrt if wrt is not None else model.learned)
+    program = gradient_program(model, target, names)
+    known = {**model.number_sizes(), **sizes}
+    cores = {
+        name: tuple(program.graph.resolve(d).evaluate(known) for d in shape)
+        for name, shape in program.shapes.items()
+    }
+    for name, axis in axes.items():
+        if name in cores and cores[name][axis] != batch:
+            raise ShapeProblem(
+                f"axis {axis} of {name} runs over the samples of a batch and is "
+                f"{cores[name][axis]}, and a batch has {batch}."
+            )
+    for name in names:  # a parameter that the loss does not reach has no shape in the program
+        cores.setdefault(
+            name, tuple(program.graph.resolve(d).evaluate(known) for d in model.shape(name))
+        )
+    results: dict[str, tuple[int, ...] | None] = {name: cores[name] for name in names}
+    results[VALUE] = None
+    kinds = dict.fromkeys(cores, "array")
+    taken = Taken(known, cores, cores, results, frozenset(
+        n for n, s in program.shapes.items() if all(d == 1 for d in s)
+    ), kinds)  # fmt: skip
+    why = "asked for"
+    if engine == "auto":
+        engine, why = choose(program, taken)
+    else:
+        builder(engine)
+    plan = Plan(program, taken, axes, batch, momentum, dtype)
+    run, source = _BUILD[engine](plan)
+    return Compiled(run, engine, why, source, plan)
+
+
+# --- NumPy -----------------------------------------------------------------------------------
+
+
+def _numpy(plan: Plan) -> tuple[Epoch, str]:
+    from backproof.engine import numpy_engine
+
+    f, source = numpy_engine.build(plan.program, plan.taken, plan.dtype, reuse=True)
+    names, kind = plan.program.inputs, np.dtype(plan.dtype)
+    cores = plan.taken.cores
+    batches = {n: np.empty(cores[n], kind) for n in plan.data}
+    # Rows are taken straight into the batch; columns by way of a buffer of rows.
+    rows = {
+        n: np.empty((plan.batch, cores[n][1 - plan.axes[n]]), kind)
+        if plan.axes[n] else batches[n]
+        for n in plan.data
+    }  # fmt: skip
+    moves = {n: np.empty(cores[n], kind) for n in plan.learned}
+    subtract, multiply, add, take = np.subtract, np.multiply, np.add, np.take
+    momentum = np.asarray(plan.momentum, kind)
+
+    def epoch(
+        data: Arrays, parameters: Arrays, velocities: Arrays, order: Any, rate: float
+    ) -> tuple[float, dict[str, Any], dict[str, Any]]:
+        flat = {n: flattened(data[n], kind) for n in plan.data}
+        gather = [(flat[n], rows[n], batches[n].T if plan.axes[n] else None) for n in plan.data]
+        fixed = {**batches, **parameters, **{n: data[n] for n in plan.still}}
+        arguments = [_core(fixed[n], cores[n], kind) for n in names]
+        step = np.asarray(rate, kind)
+        update = [(n, moves[n], velocities[n], parameters[n]) for n in plan.learned]
+        total, steps, size = 0.0, len(order) // plan.batch, plan.batch
+        for k in range(steps):
+            chosen = order[k * size : (k + 1) * size]
+            for source_, row, turned in gather:
+                take(source_, chosen, 0, row, "clip")
+                if turned is not None:
+                    turned[...] = row
+            value, gradients = f(*arguments)
+            total += value
+            for name, move, velocity, parameter in update:
+                multiply(gradients[name], step, move)
+                multiply(velocity, momentum, velocity)
+                subtract(velocity, move, velocity)
+                add(parameter, velocity, parameter)
+        return total / max(1, steps), dict(parameters), dict(velocities)
+
+    return epoch, source
+
+
+def flattened(array: Any, kind: Any) -> Any:
+    """Data with the samples first, as a matrix of one row a sample."""
+    array = np.ascontiguousarray(array, kind)
+    return array.reshape(len(array), -1)
+
+
+def _core(array: Any, core: tuple[int, ...], kind: Any) -> Any:
+    """An array of the program; parameters and batches have its shape and stay what they are."""
+    if isinstance(array, np.ndarray) and array.shape == core and array.dtype == kind:
+        return array
+    return np.asarray(array, kind).reshape(core)
+
+
+# --- JAX -------------------------------------------------------------------------------------
+
+
+def _jax(plan: Plan) -> tuple[Epoch, str]:
+    from backproof.engine import jax_engine
+
+    jax = jax_engine.load_jax()
+    import jax.numpy as jnp
+
+    f, source = jax_engine.traced(plan.program, plan.taken, plan.dtype)
+    names, size = plan.program.inputs, plan.batch
+    outputs = tuple(plan.program.outputs)
+
+    def epoch(data: Any, parameters: Any, velocities: Any, order: Any, rate: Any) -> Any:
+        steps = order.shape[0] // size
+        chosen = order[: steps * size].reshape(steps, size)
+
+        def step(carry: Any, index: Any) -> Any:
+            params, speeds = carry
+            here = {**params, **{n: data[n] for n in plan.still}}
+            for n in plan.data:
+                rows = data[n].reshape(data[n].shape[0], -1)[index]
+                here[n] = rows.T if plan.axes[n] else rows
+            results = dict(zip(outputs, f(*(here[n] for n in names)), strict=True))
+            new = {n: plan.momentum * speeds[n] - rate * results[n] for n in plan.learned}
+            moved = {n: params[n] + new[n] for n in plan.learned}
+            return (moved, new), results[VALUE]
+
+        (parameters, velocities), losses = jax.lax.scan(step, (parameters, velocities), chosen)
+        return jnp.mean(losses), parameters, velocities
+
+    compiled = jax_engine.Precision(plan.dtype).wrap(jax.jit(epoch))
+    kind = np.dtype(plan.dtype)
+
+    def run(
+        data: Arrays, parameters: Arrays, velocities: Arrays, order: Any, rate: float
+    ) -> tuple[float, dict[str, Any], dict[str, Any]]:
+        used = {n: data[n] for n in (*plan.data, *plan.still)}
+        value, params, speeds = compiled(
+            used, {n: parameters[n] for n in plan.learned},
+            {n: velocities[n] for n in plan.learned}, order, kind.type(rate),
+        )  # fmt: skip
+        return float(value), dict(params), dict(speeds)
+
+    return run, source
+
+
+# --- numba -----------------------------------------------------------------------------------
+
+
+def _numba(plan: Plan) -> tuple[Epoch, str]:
+    from backproof.engine import numba_engine
+    from backproof.engine.numba_writer import Writer
+
+    numba = numba_engine.load_numba()
+    numba_engine.supports(plan.program)
+    w = Writer(plan.program, plan.taken, blas=numba_engine.has_blas())
+    w.write()
+    kind = np.dtype(plan.dtype)
+    source = _numba_source(plan, w)
+    names: dict[str, Any] = {**numba_engine.namespace(), "F": kind.type}
+    names.update({n: np.asarray(v, kind) for n, v in w.tables.items()})
+    exec(compile(source, "<backproof numba epoch>", "exec"), names)
+    fast = numba.njit(fastmath=numba_engine.FAST, error_model="numpy")(names["epoch"])
+
+    def run(
+        data: Arrays, parameters: Arrays, velocities: Arrays, order: Any, rate: float
+    ) -> tuple[float, dict[str, Any], dict[str, Any]]:
+        given = [flattened(data[n], kind) for n in plan.data]
+        fixed = [np.asarray(data[n], kind).reshape(plan.taken.cores[n]) for n in plan.still]
+        params = [parameters[n] for n in plan.learned]
+        speeds = [velocities[n] for n in plan.learned]
+        value = fast(*given, *fixed, *params, *speeds, np.asarray(order, np.int64), float(rate))
+        return value, dict(parameters), dict(velocities)
+
+    return run, source
+
+
+def _numba_source(plan: Plan, w: Any) -> str:
+    """The whole epoch as the text of one function."""
+    word = {n: w.arguments.get(n, f"p_{n}") for n in (*plan.program.inputs, *plan.learned)}
+    speed = {n: f"v_{k}" for k, n in enumerate(plan.learned)}
+    given = {n: f"d_{k}" for k, n in enumerate(plan.data)}
+    head = [*given.values(), *(word[n] for n in plan.still), *(word[n] for n in plan.learned),
+            *speed.values(), "order", "rate"]  # fmt: skip
+    lines = [f"def epoch({', '.join(head)}):"]
+    lines += [f"    {word[n]} = np.empty({plan.taken.cores[n]}, F)" for n in plan.data]
+    lines += [f"    {line}" for line in w.allocations]
+    lines += ["    losses = 0.0", f"    steps = len(order) // {plan.batch}",
+              "    for step in range(steps):"]  # fmt: skip
+    for n in plan.data:
+        core, axis = plan.taken.cores[n], plan.axes[n]
+        place = "q, r" if axis else "r, q"
+        lines += [
+            f"        for r in range({plan.batch}):",
+            f"            s = order[step * {plan.batch} + r]",
+            f"            for q in range({core[1 - axis]}):",
+            f"                {word[n]}[{place}] = {given[n]}[s, q]",
+        ]
+    lines += [f"        {line}" for line in w.body]
+    lines.append(f"        losses += {w.results[VALUE]}")
+    for n in plan.learned:
+        rows, columns = plan.taken.cores[n]
+        g = w.results[n]
+        lines += [
+            f"        for r in range({rows}):",
+            f"            for q in range({columns}):",
+            f"                {speed[n]}[r, q] = {plan.momentum!r} * {speed[n]}[r, q]"
+            f" - rate * {_entry(g, plan.taken.cores[n], w)}",
+            f"                {word[n]}[r, q] += {speed[n]}[r, q]",
+        ]
+    return "\n".join([*lines, "    return losses / max(1, steps)"]) + "\n"
+
+
+def _entry(word: str, core: tuple[int, ...], w: Any) -> str:
+    """An entry of a gradient, whose array may lack its axes of one."""
+    full = f"{word} = np.empty({core}, F)" in w.allocations
+    if full:
+        return f"{word}[r, q]"
+    own = [i for i, n in zip(("r", "q"), core, strict=True) if n != 1]
+    return f"{word}[{', '.join(own)}]" if own else word
+
+
+_BUILD: dict[str, Callable[[Plan], tuple[Epoch, str]]] = {
+    "numpy": _numpy, "jax": _jax, "numba": _numba,
+}  # fmt: skip
