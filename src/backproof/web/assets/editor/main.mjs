@@ -109,6 +109,20 @@ const verdictField = StateField.define({
   provide: (field) => EditorView.decorations.from(field),
 });
 
+// Where a selection is typed over, Chromium itself would keep its look in style attributes, which
+// the page's Content-Security-Policy forbids (and reports): the editor replaces it instead.
+const typeOver = EditorView.domEventHandlers({
+  beforeinput(event, view) {
+    const { from, to, empty } = view.state.selection.main;
+    if (event.inputType !== "insertText" || !event.data || empty || view.composing) return false;
+    event.preventDefault();
+    const insert = () => view.state.update(view.state.replaceSelection(event.data), { userEvent: "input.type", scrollIntoView: true });
+    const handled = view.state.facet(EditorView.inputHandler).some((handle) => handle(view, from, to, event.data, insert));
+    if (!handled) view.dispatch(insert());
+    return true;
+  },
+});
+
 const NAME_AT = /[\p{L}\p{M}\p{N}_]/u;
 
 function nameAt(state, pos) {
@@ -177,6 +191,7 @@ export function makeEditor({ host, label, words, tell, names, onChange, onCursor
         lineNumbers(), highlightActiveLineGutter(), highlightSpecialChars(), history(), drawSelection(),
         bracketMatching(), closeBrackets(), highlightActiveLine(), highlightSelectionMatches(),
         search({ top: true }), EditorView.lineWrapping, tooltips({ position: "absolute" }),
+        typeOver,
         autocompletion({ override: [complete], icons: false }), verdictField,
         sheetLanguage(known), syntaxHighlighting(COLOURS), THEME,
         hoverTooltip((editor, pos) => {
