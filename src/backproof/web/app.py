@@ -52,7 +52,7 @@ class Turned(Exception):
         self.status, self.reason = status, reason
 
 
-class Desk:
+class Site:
     """The app's state: the processes, the files, and who is at work on what."""
 
     def __init__(self, limits: Limits, size: int, start: Start, first: dict[str, bytes]) -> None:
@@ -101,21 +101,21 @@ def make_app(
     files        data files that every page has from the start
     """
     limits = limits or Limits()
-    desk = Desk(limits, workers or default_size(), start or {"name": "", "text": ""}, files or {})
+    site = Site(limits, workers or default_size(), start or {"name": "", "text": ""}, files or {})
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        await desk.pool.start()
+        await site.pool.start()
         try:
             yield
         finally:
-            await desk.pool.close()
-            desk.uploads.close()
+            await site.pool.close()
+            site.uploads.close()
 
-    def route(path: str, answer: Callable[[Desk, Request], Awaitable[Any]], method: str) -> Route:
+    def route(path: str, answer: Callable[[Site, Request], Awaitable[Any]], method: str) -> Route:
         async def endpoint(request: Request) -> Response:
             try:
-                made: Response = await answer(desk, request)
+                made: Response = await answer(site, request)
             except Turned as turned:
                 made = JSONResponse({"message": turned.reason}, turned.status)
             except BackproofError as error:
@@ -139,7 +139,7 @@ def make_app(
         lifespan=lifespan,
     )
     app.add_middleware(Guard, host=host, port=port)
-    app.state.desk = desk
+    app.state.site = site
     return app
 
 
@@ -150,11 +150,11 @@ def _read(name: str) -> bytes:
     return (files("backproof.web") / "assets" / name).read_bytes()
 
 
-async def _page(desk: Desk, request: Request) -> Response:
+async def _page(site: Site, request: Request) -> Response:
     return Response(_read("page.html"), media_type="text/html; charset=utf-8")
 
 
-async def _asset(desk: Desk, request: Request) -> Response:
+async def _asset(site: Site, request: Request) -> Response:
     name = request.path_params["name"]
     if name == "working.css":
         from backproof.render.html import style
@@ -165,9 +165,9 @@ async def _asset(desk: Desk, request: Request) -> Response:
     return Response(_read(name), media_type=ASSETS[name])
 
 
-async def _start(desk: Desk, request: Request) -> Response:
+async def _start(site: Site, request: Request) -> Response:
     return JSONResponse({
-        "start": desk.start,
+        "start": site.start,
         "examples": [{"name": e.name, "title": e.title, "group": e.group} for e in examples()],
         "words": {
             "statements": sorted(STATEMENT_WORDS), "words": list(ASKS),
@@ -175,8 +175,8 @@ async def _start(desk: Desk, request: Request) -> Response:
             "functions": [{"name": n, "detail": _detail(n, s)} for n, s in FUNCTIONS.items()],
         },
         "forms": [form for form in FORMS if form != "pdf" or find_spec("typst") is not None],
-        "limits": {"text": desk.limits.text, "upload": desk.limits.upload,
-                   "seconds": desk.limits.seconds},
+        "limits": {"text": site.limits.text, "upload": site.limits.upload,
+                   "seconds": site.limits.seconds},
     })  # fmt: skip
 
 
@@ -187,7 +187,7 @@ def _detail(name: str, signature: Signature) -> str:
     return signature.counts() + options
 
 
-async def _example(desk: Desk, request: Request) -> Response:
+async def _example(site: Site, request: Request) -> Response:
     for example in examples():
         if example.name == request.path_params["name"]:
             return JSONResponse({"name": example.name, "text": example.text})
@@ -197,11 +197,11 @@ async def _example(desk: Desk, request: Request) -> Response:
 # --- working -------------------------------------------------------------------------------------
 
 
-async def _work(desk: Desk, request: Request) -> Response:
+async def _work(site: Site, request: Request) -> Response:
     session = _session(request)
-    body = await _json(desk, request)
+    body = await _json(site, request)
     what = {key: _text(body, key) for key in ("text", "view", "option")}
-    return Stream(desk, session, desk.job(session, "work", **what))
+    return Stream(site, session, site.job(session, "work", **what))
 
 
 class Stream(Response):
@@ -212,17 +212,17 @@ class Stream(Response):
 
     media_type = "application/x-ndjson"
 
-    def __init__(self, desk: Desk, session: str, job: dict[str, Any]) -> None:
+    def __init__(self, site: Site, session: str, job: dict[str, Any]) -> None:
         super().__init__()
-        self.desk, self.session, self.job = desk, session, job
+        self.site, self.session, self.job = site, session, job
         del self.headers["content-length"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = "local" if self.job.get("view") == "local" else "work"
-        newer = self.desk.replace(self.session, kind)
+        newer = self.site.replace(self.session, kind)
         gone = asyncio.create_task(_gone(receive))
         late = asyncio.create_task(newer.wait())
-        events = self.desk.pool.run(self.job, self.session)
+        events = self.site.pool.run(self.job, self.session)
         try:
             await send({
                 "type": "http.response.start", "status": 200, "headers": self.raw_headers,
@@ -249,7 +249,7 @@ class Stream(Response):
         finally:
             gone.cancel()
             late.cancel()
-            self.desk.ended(self.session, kind, newer)
+            self.site.ended(self.session, kind, newer)
             await events.aclose()  # type: ignore[attr-defined]
 
 
@@ -258,15 +258,15 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-async def _export(desk: Desk, request: Request) -> Response:
+async def _export(site: Site, request: Request) -> Response:
     session = _session(request)
-    body = await _json(desk, request)
+    body = await _json(site, request)
     to = _text(body, "to")
     if to not in FORMS:
         raise Turned(400, "The page writes html, tex, pdf and json.")
-    job = desk.job(session, "export", text=_text(body, "text"), to=to)
+    job = site.job(session, "export", text=_text(body, "text"), to=to)
     content = b""
-    async for event in desk.pool.run(job, session):
+    async for event in site.pool.run(job, session):
         content = _one(event) or content
     media, ending = FORMS[to]
     name = {"content-disposition": f'attachment; filename="sheet.{ending}"'}
@@ -289,18 +289,18 @@ def _one(event: dict[str, Any]) -> bytes:
 # --- data files ----------------------------------------------------------------------------------
 
 
-async def _files(desk: Desk, request: Request) -> Response:
-    return JSONResponse({"files": desk.uploads.names(_session(request))})
+async def _files(site: Site, request: Request) -> Response:
+    return JSONResponse({"files": site.uploads.names(_session(request))})
 
 
-async def _upload(desk: Desk, request: Request) -> Response:
+async def _upload(site: Site, request: Request) -> Response:
     session = _session(request)
     name = check_name(request.path_params["name"])
-    content = await _body(request, desk.limits.upload)
-    path = desk.uploads.add(session, name, content)
+    content = await _body(request, site.limits.upload)
+    path = site.uploads.add(session, name, content)
     held: dict[str, Any] = {}
     try:
-        async for event in desk.pool.run(desk.job(session, "file", name=name), session):
+        async for event in site.pool.run(site.job(session, "file", name=name), session):
             _one(event)
             held = event if event["kind"] == "held" else held
     except (Turned, asyncio.CancelledError):
@@ -309,11 +309,11 @@ async def _upload(desk: Desk, request: Request) -> Response:
     return JSONResponse({"name": name, "arrays": held["arrays"]})
 
 
-async def _remove(desk: Desk, request: Request) -> Response:
+async def _remove(site: Site, request: Request) -> Response:
     session = _session(request)
-    if desk.uploads.has(session):
-        desk.uploads.remove(session, request.path_params["name"])
-    return JSONResponse({"files": desk.uploads.names(session)})
+    if site.uploads.has(session):
+        site.uploads.remove(session, request.path_params["name"])
+    return JSONResponse({"files": site.uploads.names(session)})
 
 
 # --- what a request brings -----------------------------------------------------------------------
@@ -338,11 +338,11 @@ async def _body(request: Request, most: int) -> bytes:
     return b"".join(parts)
 
 
-async def _json(desk: Desk, request: Request) -> dict[str, Any]:
+async def _json(site: Site, request: Request) -> dict[str, Any]:
     if request.headers.get("content-type", "").split(";")[0].strip() != "application/json":
         raise Turned(415, "Expected JSON.")
     try:
-        body = json.loads(await _body(request, desk.limits.body))
+        body = json.loads(await _body(request, site.limits.body))
     except (ValueError, RecursionError):
         raise Turned(400, "The request is not JSON that can be read.") from None
     if not isinstance(body, dict):
