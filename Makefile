@@ -66,18 +66,24 @@ $(VENV)/.ready-web: $(VENV)/.ready
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[web]'
 	@touch $@
 
+$(VENV)/.ready-pdf: $(VENV)/.ready
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[pdf]'
+	@touch $@
+
 # --- what people ask for -------------------------------------------------------------------
 
 # The example contains misprints on purpose, so `work` answers 1 (a claim refuted); 2 and more fail.
-demo: $(VENV)/.ready
+demo: $(VENV)/.ready-pdf
 	@mkdir -p $(BUILD)
 	@$(BIN)/backproof work $(EXAM) --json $(BUILD)/exam.json --tex $(BUILD)/exam.tex \
+		--html $(BUILD)/exam.html --pdf $(BUILD)/exam.pdf \
 		> $(BUILD)/exam.txt; code=$$?; \
 	cat $(BUILD)/exam.txt; \
 	if [ $$code -gt 1 ]; then exit $$code; fi
 	@echo
-	@echo "The working above is in $(BUILD)/exam.txt; the same as data in $(BUILD)/exam.json"
-	@echo "and as LaTeX in $(BUILD)/exam.tex. Change $(EXAM) and run it again."
+	@echo "The working above is in $(BUILD)/exam.txt. The same as a page, $(BUILD)/exam.html (open it in a"
+	@echo "browser), as PDF in $(BUILD)/exam.pdf, as data in $(BUILD)/exam.json, as LaTeX in"
+	@echo "$(BUILD)/exam.tex. Change $(EXAM) and run it again."
 
 serve: $(VENV)/.ready-web
 	$(BIN)/backproof serve $(SHEET)

@@ -207,8 +207,6 @@ def test_errors_point_into_the_question(siamese: bp.Sheet) -> None:
     [
         lambda s: s.compile("L"),
         lambda s: s.fit({}),
-        lambda s: s.forward().html(),
-        lambda s: s.tree().svg(),
     ],
 )
 def test_what_is_not_available_yet(later, siamese: bp.Sheet) -> None:  # type: ignore[no-untyped-def]

@@ -80,6 +80,14 @@ __all__ = [
 ]
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """`%load_ext backproof` in a notebook: cells that begin with %%sheet are sheets."""
+    from backproof.interop.notebook import add_magic
+    from backproof.sheets import Sheet
+
+    add_magic(shell, Sheet)
+
+
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         from importlib.metadata import version

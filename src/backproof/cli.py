@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import click
 
@@ -103,6 +103,14 @@ FILE = click.Path(path_type=Path)
 @click.option("--html", "html_file", type=FILE, metavar="F", help="Write it as a page to F.")
 @click.option("--pdf", "pdf_file", type=FILE, metavar="F", help="Write it as PDF to F.")
 @click.option(
+    "--version",
+    "pdf_version",
+    default="solutions",
+    show_default=True,
+    type=click.Choice(["questions", "blanks", "solutions"]),
+    help="What of a paper the PDF holds.",
+)
+@click.option(
     "--conventions", is_flag=True, help="Show the values that other unstated choices would give."
 )
 @click.pass_context
@@ -113,26 +121,21 @@ def work(
     tex_file: Path | None,
     html_file: Path | None,
     pdf_file: Path | None,
+    pdf_version: Literal["questions", "blanks", "solutions"],
     conventions: bool,
 ) -> None:
     """Answer everything that FILE asks, and judge everything that it claims.
 
     Exits with 0 when all is answered and all claims hold, 1 when not, 2 when FILE cannot be read.
     """
-    from backproof.errors import NotAvailable
     from backproof.working.report import work_file
 
     if file is None and json_file is not None and json_file.endswith(PAPERS):
         file, json_file = Path(json_file), "-"  # `work --json FILE`
     if file is None:
         raise click.UsageError("Missing argument 'FILE'.", ctx)
-    if html_file is not None or pdf_file is not None:
-        what = "HTML" if html_file is not None else "PDF"
-        raise NotAvailable(
-            f"Writing {what} is not available yet.", hint="--tex F writes LaTeX, --json F data"
-        )
     report = work_file(file, conventions=conventions)
-    _write(report, json_file, tex_file)
+    _write(report, json_file, tex_file, html_file, pdf_file, pdf_version)
     if json_file == "-":
         from backproof.render.json import dumps, report_data
 
@@ -144,11 +147,18 @@ def work(
     ctx.exit(_tell(report))
 
 
-def _write(report: Report, json_file: str | None, tex_file: Path | None) -> None:
+def _write(
+    report: Report,
+    json_file: str | None,
+    tex_file: Path | None,
+    html_file: Path | None,
+    pdf_file: Path | None,
+    pdf_version: Literal["questions", "blanks", "solutions"],
+) -> None:
     """Writes what was asked for; every text is made before the first file is touched."""
     from backproof.render.save import save
 
-    texts: list[tuple[Path, str]] = []
+    texts: list[tuple[Path, str | bytes]] = []
     if json_file not in (None, "-"):
         from backproof.render.json import dumps, report_data
 
@@ -157,6 +167,14 @@ def _write(report: Report, json_file: str | None, tex_file: Path | None) -> None
         from backproof.render.latex import article
 
         texts.append((tex_file, article(report)))
+    if html_file is not None:
+        from backproof.render.html import page
+
+        texts.append((html_file, page(report)))
+    if pdf_file is not None:
+        from backproof.render.typst import pdf
+
+        texts.append((pdf_file, pdf(report, pdf_version)))
     for path, text in texts:
         save(path, text)
 
@@ -250,6 +268,8 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
     """What every command that answers one ask takes."""
     command = click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")(command)
     command = click.option("--tex", "as_tex", is_flag=True, help="Print it as LaTeX.")(command)
+    command = click.option("--html", "as_html", is_flag=True, help="Print it as a page.")(command)
+    command = click.option("--svg", "as_svg", is_flag=True, help="Print its drawing.")(command)
     return click.option(
         "--sheet", "sheet_name", metavar="NAME", help="Which sheet of a paper, by its name."
     )(command)
@@ -268,7 +288,13 @@ def _answer(
 
 
 def _show_answer(
-    title: str, working: Working, sheet_name: str | None, as_json: bool, as_tex: bool
+    title: str,
+    working: Working,
+    sheet_name: str | None,
+    as_json: bool,
+    as_tex: bool,
+    as_html: bool,
+    as_svg: bool,
 ) -> None:
     if as_json:
         from backproof.render.json import dumps, working_data
@@ -278,6 +304,10 @@ def _show_answer(
         from backproof.render.latex import standalone, working_fragment
 
         _print(standalone(title, working_fragment(working)))
+    elif as_html or as_svg:
+        from backproof.render.answers import Answer
+
+        _print(Answer(working).html() if as_html else Answer(working).svg() + "\n")
     else:
         from backproof.render.terminal import working_lines
 

@@ -23,6 +23,7 @@ from backproof.render.answers import Answer, Verdict, Worked
 
 if TYPE_CHECKING:
     from backproof.calculus.model import Model
+    from backproof.working import claims
 
 __all__ = ["Sheet", "read"]
 
@@ -182,13 +183,19 @@ class Sheet:
         """The verdict on a claim over this sheet's names: `check("grad(L, z) == a - y")`."""
         from backproof.working.answer import judge
 
-        return Verdict.of(judge(self._build(), claim))
+        return self._shown(judge(self._build(), claim))
+
+    def _shown(self, verdict: claims.Verdict) -> Verdict:
+        from backproof.working.spelled import formulas
+
+        told = (verdict.text, verdict.suggestion, verdict.difference)
+        return Verdict.of(verdict, formulas(self._build(), told))
 
     def check_all(self) -> list[Verdict]:
         """The verdicts on the claims that stand in the sheet."""
         from backproof.working.claims import check_claims
 
-        return [Verdict.of(verdict) for verdict in check_claims(self._build())]
+        return [self._shown(verdict) for verdict in check_claims(self._build())]
 
     def work(self) -> Worked:
         """Everything that the sheet asks and claims; the whole working where it asks nothing."""
@@ -217,10 +224,11 @@ class Sheet:
         )
 
     def _repr_html_(self) -> str:
-        from backproof.render.lines import line
-        from backproof.render.notebook import html
+        from html import escape
 
-        return html([line(row) for row in self.text.strip("\n").split("\n")])
+        from backproof.render.html import notebook
+
+        return notebook(f"<pre><code>{escape(self.text.strip(), quote=False)}</code></pre>")
 
 
 def _asked(word: str, parts: Sequence[str]) -> str:

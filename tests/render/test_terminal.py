@@ -11,7 +11,6 @@ import pytest
 from backproof.language.files import read_sheets
 from backproof.render.document import prose, report_lines
 from backproof.render.lines import cells, plain
-from backproof.render.notebook import html
 from backproof.render.terminal import show, summary, working_lines
 from backproof.render.verdicts import counts, value_text, verdict_lines
 from backproof.working.claims import Counterexample, Verdict
@@ -224,10 +223,3 @@ def test_colour_only_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     bare = Terminal()
     show(lines, bare)
     assert bare.getvalue() == plain(lines)
-
-
-def test_html_escapes() -> None:
-    page = html(working_lines(Working("forward", (Step("a", "a < b & c", kind="note"),))))
-    assert page.startswith('<div class="backproof">')
-    assert "a &lt; b &amp; c" in page
-    assert "<script" not in page

@@ -279,7 +279,7 @@ class Latex:
                 below += "".join(rf",\; {self(c)}" for c in expr.conditions)
             big = _BIG.get(expr.kind, rf"\operatorname*{{{expr.kind}}}")
             heads.append(f"{big}_{{{below}}}^{{{self(loop.upper)}}}" if expr.kind in ("sum", "prod")
-                         else f"{big}_{{{below}..{self(loop.upper)}}}")  # fmt: skip
+                         else rf"{big}_{{{below} \ldots {self(loop.upper)}}}")  # fmt: skip
         return f"{' '.join(heads)} {self._in(_PRODUCT, expr.body)}"
 
 

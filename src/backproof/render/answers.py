@@ -10,11 +10,12 @@ from dataclasses import fields
 from typing import Any
 
 from backproof.errors import NotAvailable
+from backproof.render import html as pages
 from backproof.render import json as data_form
-from backproof.render import latex
+from backproof.render import latex, typst
 from backproof.render.document import sheet_lines
+from backproof.render.drawings.choose import as_svg, drawings
 from backproof.render.lines import Line, plain
-from backproof.render.notebook import html
 from backproof.render.terminal import working_lines
 from backproof.render.verdicts import verdict_lines
 from backproof.working import claims
@@ -45,18 +46,37 @@ class Shown:
         return data_form.dumps(self._data())
 
     def html(self) -> str:
-        """The answer as a page."""
-        raise NotAvailable("Pages in HTML are not available yet; .tex() and .json() are.")
+        """The answer as a page: one file that needs no network and no script."""
+        return pages.standalone(self._title(), self._page())
+
+    def pdf(self) -> bytes:
+        """The answer as PDF; needs the extra `pdf`."""
+        return typst.compile_pdf(typst.whole(self._title(), self._printed()))
 
     def svg(self) -> str:
-        """The answer as a drawing."""
-        raise NotAvailable("Drawings in SVG are not available yet; .tex() and .json() are.")
+        """The answer as a drawing; NotAvailable where there is nothing to draw."""
+        shown = self._drawn()
+        if not shown:
+            raise NotAvailable("This answer has no drawing; .html(), .tex() and .json() show it.")
+        return shown
+
+    def _title(self) -> str:
+        raise NotImplementedError
+
+    def _page(self) -> str:
+        raise NotImplementedError
+
+    def _printed(self) -> str:
+        raise NotImplementedError
+
+    def _drawn(self) -> str:
+        return ""
 
     def __repr__(self) -> str:
         return plain(self._lines()).rstrip("\n")
 
     def _repr_html_(self) -> str:
-        return html(self._lines())
+        return pages.notebook(self._page())
 
 
 class Answer(Shown):
@@ -95,6 +115,18 @@ class Answer(Shown):
     def _fragment(self) -> str:
         return latex.working_fragment(self.working)
 
+    def _title(self) -> str:
+        return self.working.ask or "Working"
+
+    def _page(self) -> str:
+        return pages.Page().working(self.working)
+
+    def _printed(self) -> str:
+        return "\n".join(typst.working_lines(self.working, named=False))
+
+    def _drawn(self) -> str:
+        return as_svg(drawings(self.working))
+
     def _data(self) -> dict[str, Any]:
         return data_form.working_data(self.working)
 
@@ -103,9 +135,11 @@ class Verdict(claims.Verdict, Shown):
     """The verdict on one claim: `verdict` is the word, `why` the reason; true if it holds."""
 
     @classmethod
-    def of(cls, verdict: claims.Verdict) -> Verdict:
-        """A verdict that prints itself."""
-        return cls(**{field.name: getattr(verdict, field.name) for field in fields(verdict)})
+    def of(cls, verdict: claims.Verdict, formulas: Mapping[str, str] | None = None) -> Verdict:
+        """A verdict that prints itself; *formulas* is what it says as LaTeX."""
+        made = cls(**{field.name: getattr(verdict, field.name) for field in fields(verdict)})
+        object.__setattr__(made, "_formulas", dict(formulas or {}))
+        return made
 
     def __bool__(self) -> bool:
         return self.holds
@@ -117,6 +151,15 @@ class Verdict(claims.Verdict, Shown):
 
     def _fragment(self) -> str:
         return "\n".join(latex.verdict_fragment(self)) + "\n"
+
+    def _title(self) -> str:
+        return f"{self.verdict}: {self.text}"
+
+    def _page(self) -> str:
+        return pages.Page().verdict(self, getattr(self, "_formulas", {}))
+
+    def _printed(self) -> str:
+        return typst.verdict_block(self, getattr(self, "_formulas", {}))
 
     def _data(self) -> dict[str, Any]:
         return data_form.verdict_data(self)
@@ -139,13 +182,28 @@ class Worked(Shown):
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
         """One verdict a claim."""
-        return tuple(Verdict.of(verdict) for verdict in self.report.claims)
+        return tuple(Verdict.of(v, self.report.formulas) for v in self.report.claims)
 
     def _lines(self) -> list[Line]:
         return sheet_lines(self.report)
 
     def _fragment(self) -> str:
         return latex.sheet_fragment(self.report)
+
+    def _title(self) -> str:
+        return self.report.title or "Sheet"
+
+    def _page(self) -> str:
+        return pages.Page().sheet(self.report, paper=False, level=2)
+
+    def _printed(self) -> str:
+        return typst.sheet(self.report)
+
+    def _drawn(self) -> str:
+        asks = self.report.asks
+        return as_svg(
+            [d for w in asks for d in drawings(w, [other for other in asks if other is not w])]
+        )
 
     def _data(self) -> dict[str, Any]:
         return data_form.sheet_data(self.report)

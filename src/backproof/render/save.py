@@ -10,17 +10,18 @@ from pathlib import Path
 from backproof.errors import FileProblem
 
 
-def save(path: Path, text: str) -> None:
-    """Puts the text at *path*; when that fails, whatever was there is untouched."""
+def save(path: Path, content: str | bytes) -> None:
+    """Puts the content at *path*, text as UTF-8; when it fails, what was there is untouched."""
+    data = content.encode("utf-8") if isinstance(content, str) else content
     try:
         target = Path(os.path.realpath(path))
         if target.is_dir():
             raise FileProblem(f"'{path}' is a directory; expected the name of a file to write.")
         if target.exists() and not target.is_file():  # a device or a pipe cannot be replaced
-            with target.open("w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
+            with target.open("wb") as file:
+                file.write(data)
             return
-        _replace(target, text)
+        _replace(target, data)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise FileProblem(
@@ -28,12 +29,12 @@ def save(path: Path, text: str) -> None:
         ) from None
 
 
-def _replace(target: Path, text: str) -> None:
+def _replace(target: Path, data: bytes) -> None:
     mode = _mode(target)
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
     try:
-        with open(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with open(handle, "wb") as file:
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(name, mode)

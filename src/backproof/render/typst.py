@@ -116,11 +116,6 @@ def whole(title: str, body: str) -> str:
     return f'{head}#align(center, text(size: 1.5em, weight: "bold", {string(title)}))\n\n{body}\n'
 
 
-def working_pdf(working: Working) -> bytes:
-    """One answer as PDF."""
-    return compile_pdf(whole(working.ask, "\n".join(_working(working, (), named=False))))
-
-
 # --- sheets --------------------------------------------------------------------------------------
 
 
@@ -138,9 +133,9 @@ def sheet(sheet: SheetReport, *, paper: bool = False, version: Version = "soluti
     for working in sheet.asks:
         blanked = bool(working.data.get("blanks"))
         if version == "solutions":
-            out += _working(working, [w for w in sheet.asks if w is not working])
+            out += working_lines(working, [w for w in sheet.asks if w is not working])
         elif version == "blanks" and blanked:
-            out += _working(_without_key(working), ())
+            out += working_lines(_without_key(working), ())
         else:
             asked = working.ask.partition(" blank ")[0]
             out.append(f"#note(0)[*To work out:* #raw({string(asked)})]")
@@ -155,9 +150,10 @@ def _without_key(working: Working) -> Working:
     return replace(working, steps=working.steps[: at[-1]]) if at else working
 
 
-def _working(
+def working_lines(
     working: Working, beside: Iterable[Working] = (), *, named: bool = True
 ) -> Iterator[str]:
+    """One answer, block by block."""
     title = f"ask {working.ask}" if working.ask else "working"
     if named:
         yield f"#heading(level: 4, {string(title)})"
@@ -235,11 +231,12 @@ def _text(text: str) -> str:
 def _claims(verdicts: Sequence[Verdict], formulas: Mapping[str, str]) -> Iterator[str]:
     yield '#heading(level: 4, "Claims")'
     for verdict in verdicts:
-        yield _verdict(verdict, formulas)
+        yield verdict_block(verdict, formulas)
     yield f"#small({string(counts(verdicts) + '.')})"
 
 
-def _verdict(verdict: Verdict, formulas: Mapping[str, str]) -> str:
+def verdict_block(verdict: Verdict, formulas: Mapping[str, str]) -> str:
+    """One claim."""
     word = verdict.verdict
     body = [formula(formulas.get(verdict.text, ""), verdict.text)]
     if verdict.why:

@@ -28,7 +28,7 @@ from backproof.working.chain_rule import chain_steps
 from backproof.working.gradient_entries import entry_steps, value_steps
 from backproof.working.kinks import kink_steps
 from backproof.working.steps import Step, Verified, Working
-from backproof.working.tree import count_text, path_text
+from backproof.working.tree import count_text, graph_data, path_text
 from backproof.working.writing import latex_of, shape_words, step_shape, written
 
 MOST_PATHS = 6
@@ -60,7 +60,8 @@ def gradient_working(model: Model, target: ast.Expr | str, wrt: ast.Expr | str) 
     if isinstance(part, ast.Subscript):
         steps.append(page.part(part))
     zero = name not in back.lines or back.value.fill == 0
-    return Working(asked, tuple(steps), {"connected": True, "zero": zero})
+    data = {"connected": True, "zero": zero, "graph": graph_data(model, expr, name)}
+    return Working(asked, tuple(steps), data)
 
 
 def _variable(model: Model, wrt: ast.Expr | str) -> tuple[str, ast.Expr]:
@@ -145,9 +146,7 @@ class Page:
         fields = {"verified": self.verified(name), "kind": "local", **more}
         return Step(label, text, latex, shape, **fields)  # type: ignore[arg-type]
 
-    def short(
-        self, name: str, expr: ast.Expr | None, node: Node, **more: object
-    ) -> Iterator[Step]:
+    def short(self, name: str, expr: ast.Expr | None, node: Node, **more: object) -> Iterator[Step]:
         """The line, with a long part that it repeats named first: `M = (1 - Y)*step(…)`."""
         expr = self.readable(expr, node)
         while expr is not None:
@@ -264,9 +263,7 @@ class Page:
         because = "simplified" if merged else self.because(line)
         yield from self.short(line.name, expr, line.line, because=because, depth=1)
 
-    def unsimplified(
-        self, back: Backward, line: Line, products: Products
-    ) -> Iterator[Step]:
+    def unsimplified(self, back: Backward, line: Line, products: Products) -> Iterator[Step]:
         """The product before anything cancels: `((1 - y)/(1 - a) - y/a)*a*(1 - a)`."""
         share = line.shares[0]
         node = back.before(share)

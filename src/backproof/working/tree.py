@@ -296,6 +296,21 @@ class _Drawing:
 # --- data ------------------------------------------------------------------------------------
 
 
+def graph_data(model: Model, expr: ast.Expr, name: str) -> dict[str, Any]:
+    """The part of a tree that lies on paths to one name, as plain data for a drawing."""
+    net = net_below(model, expr)
+    leads = {name}
+    for other in reversed(net.order):
+        if any(child in leads for child in net.children[other]):
+            leads.add(other)
+    order = tuple(n for n in net.order if n in leads)
+    children = {n: tuple(c for c in net.children[n] if c in leads) for n in order}
+    part = Net(net.root, children, order)
+    repeats = find_repeats(model, order, children)
+    data = _data(model, part, expr, {}, {}, repeats)
+    return {key: data[key] for key in ("root", "nodes", "edges", "repeats")}
+
+
 def _data(
     model: Model,
     net: Net,

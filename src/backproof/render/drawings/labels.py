@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 
 from backproof.calculus.latex import latex_name
 from backproof.render.drawings.line import Line, beside, formula_line, words
+from backproof.render.formula import FormulaError
 from backproof.render.terminal import shape_text
 from backproof.working.spelled import line_latex
 
@@ -36,7 +37,10 @@ def equation_line(
 def expression_line(text: str, numbers: Collection[str], size: float, most: float) -> Line:
     """An expression of the sheet as a line."""
     latex = line_latex(text, numbers)
-    return formula_line(latex, size, most) if latex else words(cut(text, most, size), size)
+    try:
+        return formula_line(latex, size, most) if latex else words(cut(text, most, size), size)
+    except FormulaError:  # LaTeX that is not ours to read: as it was written
+        return words(cut(text, most, size), size)
 
 
 def cut(text: str, most: float, size: float) -> str:

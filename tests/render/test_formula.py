@@ -1,0 +1,186 @@
+"""Formulas by hand: LaTeX of ours as MathML, as words, as Typst; and nothing half-translated."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from tests.strategies import Network, networks
+
+import backproof as bp
+from backproof.render import formula as f
+from backproof.render.mathml import LONG, mathml, write
+from backproof.render.spoken import spoken
+from backproof.render.typst_math import typst_math
+from backproof.working.report import work_file
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+X = "<mi>x</mi>"
+EQ = '<mo form="infix" lspace=".28em" rspace=".28em" stretchy="false">=</mo>'
+
+
+def op(sign: str) -> str:
+    return f'<mo form="infix" lspace=".22em" rspace=".22em">{sign}</mo>'
+
+
+def minus(sign: str = "−") -> str:
+    return f'<mo form="prefix" lspace="0em" rspace="0em">{sign}</mo>'
+
+
+def plain(sign: str) -> str:
+    return f'<mo lspace="0em" rspace="0em" stretchy="false">{sign}</mo>'
+
+
+def fenced(left: str, inner: str, right: str) -> str:
+    ends = 'fence="true" stretchy="true" lspace="0em" rspace="0em"'
+    return (
+        f'<mrow><mo form="prefix" {ends}>{left}</mo>{inner}'
+        f'<mo form="postfix" {ends}>{right}</mo></mrow>'
+    )  # fmt: skip
+
+
+LAYER = f"<mrow>{plain('[')}<mn>1</mn>{plain(']')}</mrow>"
+APPLY = '<mo lspace="0em" rspace="0em">&#x2061;</mo>'
+SUM = '<mo largeop="true" movablelimits="false" stretchy="false">∑</mo>'
+
+# LaTeX, MathML, words
+BY_HAND = [
+    ("x", X, "x"),
+    ("1.07", "<mn>1.07</mn>", "1.07"),
+    (r"\lambda", "<mi>λ</mi>", "lambda"),
+    (r"\mathrm{Xb}", "<mi>Xb</mi>", "Xb"),
+    ("x_{A}", f"<msub>{X}<mi>A</mi></msub>", "x sub A"),
+    ("x^{2}", f"<msup>{X}<mn>2</mn></msup>", "x squared"),
+    ("x^{[1]}", f"<msup>{X}{LAYER}</msup>", "x layer 1"),
+    ("x^{[1]}_{A}", f"<msubsup>{X}<mi>A</mi>{LAYER}</msubsup>", "x layer 1 sub A"),
+    (r"x^{\top}", f'<msup>{X}<mi mathvariant="normal">⊤</mi></msup>', "x transpose"),
+    (
+        r"{x^{[1]}}^{\top}",
+        f'<msup><msup>{X}{LAYER}</msup><mi mathvariant="normal">⊤</mi></msup>',
+        "x layer 1 transpose",
+    ),
+    ("x^{-1}", f"<msup>{X}<mrow>{minus()}<mn>1</mn></mrow></msup>", "x inverse"),
+    ("x + y", f"{X}{op('+')}<mi>y</mi>", "x plus y"),
+    ("-x", f"{minus()}{X}", "minus x"),
+    ("x - y", f"{X}{op('−')}<mi>y</mi>", "x minus y"),
+    (r"x \odot y", f"{X}{op('⊙')}<mi>y</mi>", "x elementwise times y"),
+    (r"x \cdot 2", f"{X}{op('·')}<mn>2</mn>", "x times 2"),
+    (r"x\, y", f'{X}<mspace width="0.17em"/><mi>y</mi>', "x y"),
+    ("x = 1", f"{X}{EQ}<mn>1</mn>", "x equals 1"),
+    (r"\frac{1}{x}", f"<mfrac><mn>1</mn>{X}</mfrac>", "1 over x"),
+    (
+        r"\frac{\partial L}{\partial x}",
+        '<mfrac><mrow><mi mathvariant="normal">∂</mi><mi>L</mi></mrow>'
+        f'<mrow><mi mathvariant="normal">∂</mi>{X}</mrow></mfrac>',
+        "the derivative of L with respect to x",
+    ),
+    (r"\nabla_{x} L", f'<msub><mi mathvariant="normal">∇</mi>{X}</msub><mi>L</mi>',
+     "gradient sub x L"),
+    (r"\sqrt{x}", f"<msqrt>{X}</msqrt>", "the square root of x end of root"),
+    (r"\left(x\right)", fenced("(", X, ")"), "open bracket x close bracket"),
+    (
+        r"\left\lVert x\right\rVert^{2}",
+        f"<msup>{fenced('‖', X, '‖')}<mn>2</mn></msup>",
+        "the norm of x end of norm squared",
+    ),
+    (r"\left|x\right|", fenced("|", X, "|"), "the absolute value of x end"),
+    (r"\log\left(x\right)", f"<mi>log</mi>{APPLY}{fenced('(', X, ')')}",
+     "log open bracket x close bracket"),
+    (
+        r"\operatorname{ReLU}\left(x\right)",
+        f"<mi>ReLU</mi>{APPLY}{fenced('(', X, ')')}",
+        "ReLU open bracket x close bracket",
+    ),
+    (
+        r"\begin{bmatrix} 1 & -2 \\ x & 0 \end{bmatrix}",
+        fenced(
+            "[",
+            '<mtable class="matrix"><mtr><mtd><mn>1</mn></mtd>'
+            f"<mtd>{minus()}<mn>2</mn></mtd></mtr><mtr><mtd>{X}</mtd>"
+            "<mtd><mn>0</mn></mtd></mtr></mtable>",
+            "]",
+        ),
+        "the 2 by 2 matrix with rows 1, minus 2; x, 0, end of matrix",
+    ),
+    (
+        r"\sum_{i=1}^{N} x_{i}",
+        f"<munderover>{SUM}<mrow><mi>i</mi>{EQ}<mn>1</mn></mrow><mi>N</mi></munderover>"
+        f"<msub>{X}<mi>i</mi></msub>",
+        "the sum over i equals 1 to N of x sub i",
+    ),
+    (r"\mathbf{1}", "<mn>𝟏</mn>", "the ones vector"),
+    (r"\mathbb{1}", '<mi mathvariant="normal">𝟙</mi>', "indicator"),
+    (r"\hat{y}", '<mover accent="true"><mi>y</mi><mo stretchy="false">^</mo></mover>', "y hat"),
+    (r"\sigma'", "<msup><mi>σ</mi>" + plain("′") + "</msup>", "sigma prime"),
+    (r"x \leftarrow y", f"{X}{EQ.replace('>=<', '>←<')}<mi>y</mi>", "x becomes y"),
+    (r"\boxed{1}", '<mrow class="blank"><mspace width=".5em"/><mn>1</mn><mspace width=".5em"/>'
+     "</mrow>", "blank number 1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("latex", "made", "said"), BY_HAND, ids=[row[0] for row in BY_HAND])
+def test_by_hand(latex: str, made: str, said: str) -> None:
+    tree = f.parse(latex)
+    assert write(tree) == made
+    assert spoken(tree) == said
+    assert typst_math(latex).startswith("#math.equation(")
+    root = ElementTree.fromstring(f"<m>{mathml(latex).replace('<wbr>', '<wbr/>')}</m>")
+    assert "".join(root.itertext())
+
+
+@pytest.mark.parametrize(
+    "latex",
+    [r"\unknown x", r"\begin{align} x \end{align}", r"\frac{1}", r"\left(x", "x}", r"\mathbb{Q}",
+     r"\operatorname{\foo}", "x^", r"\left a x\right)"],
+)  # fmt: skip
+def test_outside_the_subset(latex: str) -> None:
+    with pytest.raises(f.FormulaError):
+        f.parse(latex)
+
+
+def test_everything_that_the_examples_write_is_read() -> None:
+    seen = 0
+    for path in [*EXAMPLES.glob("*.sheet"), EXAMPLES / "exam.md"]:
+        if path.stem == "q06-as-printed":
+            continue
+        for sheet in work_file(path).sheets:
+            told = [step.latex for working in sheet.asks for step in working.steps if step.latex]
+            for latex in [*told, *sheet.formulas.values()]:
+                assert ElementTree.fromstring(mathml(latex).replace("<wbr>", "<wbr/>")) is not None
+                assert typst_math(latex)
+                seen += 1
+    assert seen > 400
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(networks())
+def test_whatever_a_network_writes_is_read(network: Network) -> None:
+    sheet = bp.Sheet(network.text)
+    for answer in (sheet.shapes(), sheet.forward(), sheet.gradient("L", network.learned[0])):
+        for step in answer.steps:
+            if step.latex:
+                assert f.parse(step.latex) is not None
+
+
+def test_a_long_formula_is_cut_before_its_operators() -> None:
+    latex = " + ".join(rf"W_{{{k}}}\, x_{{{k}}}" for k in range(1, 20))
+    assert f.width(f.parse(latex)) > LONG
+    shown = mathml(f"y = {latex}")
+    assert shown.count("<math ") == shown.count("<wbr>") + 1 > 10
+    assert shown.count("application/x-tex") == 1
+    starts = re.findall(r'aria-hidden="true">(?:<semantics>)?<mrow><(\w+)', shown)
+    assert starts[0] == "mi"
+    assert set(starts[1:]) == {"mo"}
+
+
+def test_a_very_long_product_is_cut_too() -> None:
+    latex = r"\, ".join(rf"\left(a_{{{k}}} + b_{{{k}}}\right)" for k in range(12))
+    assert mathml(latex).count("<math ") > 2
+
+
+def test_every_math_has_words() -> None:
+    for latex, *_ in BY_HAND:
+        assert re.search(r'<math [^>]*alttext="[^"]+"', mathml(latex))
