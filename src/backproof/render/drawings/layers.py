@@ -7,6 +7,7 @@ Knows sizes only, not what is drawn.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -220,11 +221,13 @@ def _straighten(
             near = up.get(k, ())
             if len(near) != 1 or abs(xs[near[0]] - xs[k]) > NEAR:
                 continue
-            x = xs[near[0]]
-            left = xs[row[i - 1]] + (wide[row[i - 1]] + wide[k]) / 2 + apart if i else x
-            last = i + 1 == len(row)
-            right = x if last else xs[row[i + 1]] - (wide[row[i + 1]] + wide[k]) / 2 - apart
-            xs[k] = min(max(x, left), max(right, left))
+            left, right = -math.inf, math.inf
+            if i:
+                left = xs[row[i - 1]] + (wide[row[i - 1]] + wide[k]) / 2 + apart
+            if i + 1 < len(row):
+                right = xs[row[i + 1]] - (wide[row[i + 1]] + wide[k]) / 2 - apart
+            if left <= right:
+                xs[k] = min(max(xs[near[0]], left), right)
 
 
 def _apart(
