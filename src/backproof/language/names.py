@@ -26,6 +26,7 @@ from backproof.language.syntax import (
     SetExpr,
     Statement,
     Subscript,
+    Vary,
     children,
     walk,
 )
@@ -97,6 +98,7 @@ def _scopes(
 _TWICE_HINTS = {
     "given a value": "keep one of the two values",
     "given a number": "keep one of the two numbers",
+    "varied": "keep one of the two",
     "declared": "declare it once, or give the second one another name",
 }
 
@@ -107,6 +109,7 @@ class _Resolver:
         self.names = Names()
         self.assigned: dict[str, Span] = {}  # where a declared name was given its value
         self.indices: set[str] = set()
+        self.varied: dict[str, Span] = {}
 
     # definitions
 
@@ -221,6 +224,25 @@ class _Resolver:
                 self._check_ask(statement)
             case Claim():
                 self._check_claim(statement)
+            case Vary():
+                self._check_vary(statement)
+
+    def _check_vary(self, vary: Vary) -> None:
+        """Only what is given, learned or a dimension with a number is drawn anew."""
+        name = vary.name
+        first = self.varied.get(name)
+        if first is not None:
+            self._twice(name, "varied", vary.name_span, first)
+        self.varied[name] = vary.name_span
+        if name in self.names.declarations or name in self.names.lets:
+            return
+        if name in self.names.equations:
+            self._fail(
+                f"'{name}' is defined by an equation, so its value follows and cannot be varied.",
+                vary.name_span,
+                hint="vary what is given or learned",
+            )
+        self._unknown(Name(name, vary.name_span))
 
     def _check(self, expr: Expr, bound: frozenset[str] = frozenset()) -> list[Name]:
         found = list(free_names(expr, bound))

@@ -24,6 +24,7 @@ from backproof.language.syntax import (
     Let,
     Round,
     Statement,
+    Vary,
 )
 
 
@@ -62,6 +63,7 @@ class Sheet:
     claims: tuple[Claim, ...]
     round: Round | None
     layout: Layout | None
+    varies: tuple[Vary, ...] = ()
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -124,6 +126,7 @@ def parse_sheet(source: Source, start: int = 0, end: int | None = None, name: st
         claims=tuple(s for s in statements if isinstance(s, Claim)),
         round=_only(source, [s for s in statements if isinstance(s, Round)], "round"),
         layout=_only(source, [s for s in statements if isinstance(s, Layout)], "layout"),
+        varies=tuple(s for s in statements if isinstance(s, Vary)),
     )
 
 

@@ -6,6 +6,7 @@ It checks how a statement is written; it must not know what other statements say
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from typing import NoReturn
 
 from backproof.errors import Source, Span
@@ -13,6 +14,7 @@ from backproof.language.expressions import DEEPEST_TREE, RELATIONS
 from backproof.language.functions import FUNCTIONS, nearest
 from backproof.language.sets import SetReader
 from backproof.language.syntax import (
+    Apply,
     Ask,
     Assume,
     Claim,
@@ -22,10 +24,12 @@ from backproof.language.syntax import (
     Layout,
     Let,
     Name,
+    Number,
     Round,
     SetExpr,
     Statement,
     Subscript,
+    Vary,
 )
 from backproof.language.tokens import STATEMENT_WORDS, tokenize
 
@@ -41,7 +45,9 @@ ASKS: dict[str, tuple[int, int | None, tuple[str, ...]]] = {
     "slow": (1, None, ()),
     "weights": (0, None, ()),
 }
+FORMS = ("match", "choice", "essay")
 _MOST_DECIMALS = 50
+_MOST_VALUES = 10_000
 
 
 def read_statements(source: Source, start: int = 0, end: int | None = None) -> list[Statement]:
@@ -193,6 +199,8 @@ class StatementReader(SetReader):
 
     def _equation(self, start: int) -> list[Statement]:
         if self.kinds[self.at] != "name" or self.kinds[self.at + 1] != "=":
+            if self.texts[self.at] == "vary" and self.kinds[self.at + 1] == "name":
+                return self._vary(start)
             self._no_statement()
         name, name_span = self.texts[self.at], self.span()
         self.at += 2
@@ -262,6 +270,8 @@ class StatementReader(SetReader):
         blanks: list[Expr] = []
         while not blanks and self._at_word(words, False):
             word = self.texts[self.at]
+            if word not in (*words, "blank"):
+                break  # `as` and `marks`, which come last
             self.at += 1
             if word == "wrt":
                 wrt.extend(self._list(self._variable))
@@ -272,12 +282,37 @@ class StatementReader(SetReader):
             else:
                 valued = word in ("rate", "samples")
                 options.append((word, self.arithmetic() if valued else None))
-        self._end_ask(what, words)
         text = self.source.text[text_start : self.ends[self.at - 1]]
+        form, marks = self._paper_words()
+        self._end_ask(what, words)
         return [
             Ask(what, tuple(targets), tuple(wrt), tuple(options), tuple(blanks), text,
-                self.since(start))
+                self.since(start), form, marks)
         ]  # fmt: skip
+
+    def _paper_words(self) -> tuple[str, Number | None]:
+        """`as match marks 4`: how a paper puts the question, and what it is worth."""
+        form, marks = "open", None
+        if self._at_paper_word("as"):
+            self.at += 1
+            form = self.texts[self.at]
+            if form not in FORMS:
+                self.unexpected("'match', 'choice' or 'essay' after 'as'")
+            self.at += 1
+        if self._at_paper_word("marks"):
+            self.at += 1
+            number = self.arithmetic()
+            if not isinstance(number, Number) or not 0 < number.value <= 1000:
+                self.fail(
+                    "Marks are a number above 0, at most 1000.", number.span, hint="write marks 3"
+                )
+            marks = number
+        return form, marks
+
+    def _at_paper_word(self, word: str) -> bool:
+        if self.kinds[self.at] != "name" or self.texts[self.at] != word:
+            return False
+        return self.kinds[self.at + 1] == ("number" if word == "marks" else "name")
 
     def _unknown_ask(self) -> NoReturn:
         known = ", ".join(ASKS)
@@ -302,6 +337,8 @@ class StatementReader(SetReader):
         if self.kinds[self.at] != "name":
             return False
         word, following = self.texts[self.at], self.kinds[self.at + 1]
+        if self._at_paper_word("as") or self._at_paper_word("marks"):
+            return not needs_target
         if word in ("rows", "columns"):
             return word in words and not needs_target
         if word != "blank" and word not in words:
@@ -325,6 +362,59 @@ class StatementReader(SetReader):
             self.at = start
             self.unexpected("a name, or entries of one, after 'wrt'")
         return expr
+
+    # vary
+
+    def _vary(self, start: int) -> list[Statement]:
+        """`vary W, b in {-0.5..0.5 step 0.1}`, `vary x integer 1..5`, `vary h in {3, 4}`."""
+        self.at += 1
+        names = [self.name("a name to vary")]
+        while self.accept(","):
+            names.append(self.name("a name to vary"))
+        choices: list[Fraction] = []
+        bounds: tuple[Fraction, Fraction, Fraction] | None = None
+        example = "write vary W in {-0.5..0.5 step 0.1}, {3, 4}, or vary x integer 1..5"
+        if self.accept_word("integer"):
+            bounds = self._vary_range(self._vary_number(), Fraction(1))
+        elif self.accept("in"):
+            self.expect("{", "'{' and the values", example)
+            first = self._vary_number()
+            if self.kinds[self.at] == "..":
+                bounds = self._vary_range(first, None)
+            else:
+                choices.append(first)
+                while self.accept(","):
+                    choices.append(self._vary_number())
+            self.expect("}", "',' or '}' after the values")
+        else:
+            self.unexpected("'in' and the values in braces, or 'integer' and a range", example)
+        return [Vary(name, tuple(choices), bounds, self.since(start), span) for name, span in names]
+
+    def _vary_number(self) -> Fraction:
+        expr = self.signed_power()
+        sign = 1
+        if isinstance(expr, Apply) and expr.op == "neg":
+            sign, expr = -1, expr.args[0]
+        if not isinstance(expr, Number):
+            self.fail("The values of 'vary' are numbers.", expr.span)
+        return sign * expr.value
+
+    def _vary_range(
+        self, low: Fraction, step: Fraction | None
+    ) -> tuple[Fraction, Fraction, Fraction]:
+        at = self.at
+        self.expect("..", "'..' and the highest value")
+        high = self._vary_number()
+        if step is None:
+            step = self._vary_number() if self.accept_word("step") else Fraction(1)
+        count = (high - low) / step if step > 0 else Fraction(-1)
+        if not 0 <= count <= _MOST_VALUES:
+            self.fail(
+                f"This range has no values, or more than {_MOST_VALUES:,}.",
+                self.span(at),
+                hint="write the lowest value first and a step above zero",
+            )
+        return low, high, step
 
     # claim, round, layout
 

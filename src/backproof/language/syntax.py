@@ -190,7 +190,9 @@ class Ask:
     wrt       names after `wrt`
     options   words with a value, such as ("rate", Number(0.01)); ("rows", None) for bare words
     blanks    names after `blank`
-    text      the ask as written, without the word `ask`
+    text      the ask as written, without the word `ask` and without its form and marks
+    form      how a paper puts the question: "open" (the default) | "match" | "choice" | "essay"
+    marks     what the answer is worth on a paper, or None
     """
 
     what: str
@@ -200,6 +202,23 @@ class Ask:
     blanks: tuple[Expr, ...] = ()
     text: str = ""
     span: Span = field(default=NOWHERE, compare=False)
+    form: str = "open"
+    marks: Number | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Vary:
+    """`vary W in {-0.5..0.5 step 0.1}`: what a variant of a paper may put in place of a value.
+
+    choices   the values in braces; () where a range is written
+    range     (lowest, highest, step), all exact; None where choices are listed
+    """
+
+    name: str
+    choices: tuple[Fraction, ...] = ()
+    range: tuple[Fraction, Fraction, Fraction] | None = None
+    span: Span = field(default=NOWHERE, compare=False)
+    name_span: Span = field(default=NOWHERE, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +255,7 @@ class Layout:
     span: Span = field(default=NOWHERE, compare=False)
 
 
-Statement = Declaration | Let | Assume | Equation | Ask | Claim | Round | Layout
+Statement = Declaration | Let | Assume | Equation | Ask | Claim | Round | Layout | Vary
 
 
 def children(expr: Expr | Slice) -> Iterator[Expr]:

@@ -21,7 +21,7 @@ from backproof.errors import (
 from backproof.language.files import MARKDOWN, read_sheets
 from backproof.language.markdown import Document, SheetBlock
 from backproof.language.sheet import Sheet
-from backproof.language.syntax import Ask, Claim
+from backproof.language.syntax import Ask, Claim, Vary
 from backproof.working.spelled import formulas
 from backproof.working.steps import Step, Working
 
@@ -221,7 +221,7 @@ def statements_of(sheet: Sheet) -> str:
     first, _ = sheet.source.position(start)
     last, _ = sheet.source.position(max(start, end - 1))
     for statement in sheet.statements:
-        if isinstance(statement, Ask | Claim):
+        if isinstance(statement, Ask | Claim | Vary):
             low, _ = sheet.source.position(statement.span.start)
             high, _ = sheet.source.position(max(statement.span.start, statement.span.end - 1))
             dropped.update(range(low, high + 1))
