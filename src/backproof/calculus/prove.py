@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from backproof.calculus.bounds import never_negative
 from backproof.calculus.compare import Sides
+from backproof.calculus.index.algebra import mul
 from backproof.calculus.index.budget import Budget, OutOfBudget, remaining, within
 from backproof.calculus.index.match import Rule
 from backproof.calculus.index.powers import Undefined
@@ -40,8 +41,6 @@ class Proof:
 
 def prove(model: Model, sides: Sides, *, seconds: float = 2.0) -> Proof | None:
     """A proof that the relation holds for all values, or None when none was found in time."""
-    if sides.mask is not None:
-        return None
     budget = Budget(seconds)
     try:
         with within(budget):
@@ -167,7 +166,10 @@ def difference(
     labels = [f"x{k}" for k in range(rank)]
     left = translator.entry(sides.left, labels[: len(sides.left.shape)])
     right = translator.entry(sides.right, labels[: len(sides.right.shape)])
-    return left - right
+    if sides.mask is None:
+        return left - right
+    # Only where the condition holds is anything claimed: there the difference times 1 vanishes.
+    return mul(left - right, translator.entry(sides.mask, ("", "")))
 
 
 def _needed(

@@ -190,6 +190,10 @@ class Translator:
             return self.delta(other, At(lit(1), other.size))
         return Term(build.delta(a.ix, b.ix, a.size or b.size, b.size or a.size))
 
+    def before(self, a: At, b: At) -> Term:
+        """[a < b], of two positions."""
+        return Term(build.before(a.ix, b.ix, a.size or b.size, b.size or a.size))
+
     def embed(self, outer: At, inner: At, offset: Dim | int) -> Term:
         within = shift(inner.ix, offset)
         return Term(build.delta(outer.ix, within, outer.size or inner.size, inner.size, True))

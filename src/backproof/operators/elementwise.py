@@ -241,7 +241,9 @@ def _compare(name: str) -> Operator:
         if name in ("eq", "ne") and None not in places:
             same = t.delta(*places)
         elif None not in places:
-            return t.opaque(node, index)
+            low, high = places if name in ("lt", "ge") else places[::-1]
+            strictly = t.before(low, high)
+            return strictly if name in ("lt", "gt") else _minus(t, t.const(ONE_), strictly)
         else:
             a, b = _index(lambda t, e: e)(t, node, index)
             if name in ("gt", "ge"):

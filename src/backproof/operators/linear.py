@@ -226,8 +226,14 @@ def _tri(name: str) -> Operator:
         _matrix(n[0], name)
         return n[0].shape, p
 
+    def index(t: Notation, node: Node, index: Sequence[Index]) -> Term:
+        row, column = (t.literal(1) if k is None else k for k in index)
+        outside = t.before(row, column) if name == "tril" else t.before(column, row)
+        entry = t.arg(node.args[0], index)
+        return entry + t.const(Fraction(-1)) * outside * entry
+
     return Operator(
-        name, shape, numeric, lambda t, n, i: t.opaque(n, i),
+        name, shape, numeric, index,
         pullback=lambda n, g, y: (n.graph.make(name, g),), says=f"{name} keeps its triangle",
     )  # fmt: skip
 
