@@ -404,19 +404,24 @@ def _flipped(mono: Mono) -> Expr | None:
                     if other < args:
                         rest = mono[1][:k] + mono[1][k + 1 :]
                         return normal(mono[0], rest) - normal(mono[0], (*rest, (head, other, 1)))
-        elif head.kind == "L" and e == 1 and args[1] < args[0]:
-            rest = mono[1][:k] + mono[1][k + 1 :]
-            equal: Factor = (delta_head(head.sizes[0], head.sizes[1]), args, 1)
-            back: Factor = (
-                order_head(head.sizes[1], head.sizes[0]),
-                (args[1], args[0]),
-                1,
-            )
-            return (
-                normal(mono[0], rest)
-                - normal(mono[0], (*rest, back))
-                - normal(mono[0], (*rest, equal))
-            )
+        elif head.kind == "L" and e == 1:
+            found = _ordered(mono, k, head, args)
+            if found is not None:
+                return found
+    return None
+
+
+def _ordered(mono: Mono, k: int, head: Head, args: Args) -> Expr | None:
+    """[i < j] where the rest is the same for i and j exchanged, or the other way round."""
+    sizes, rest = mono[0], mono[1][:k] + mono[1][k + 1 :]
+    back: Factor = (order_head(head.sizes[1], head.sizes[0]), (args[1], args[0]), 1)
+    equal: Factor = (delta_head(head.sizes[0], head.sizes[1]), args, 1)
+    if args[0][0] == BOUND == args[1][0] and canonical(sizes, (*rest, back)) == (mono, 1):
+        both = normal(sizes, rest) - normal(sizes, (*rest, equal))
+        return both.scaled(Fraction(1, 2))
+    if args[1] < args[0]:
+        both = normal(sizes, rest) - normal(sizes, (*rest, equal))
+        return both - normal(sizes, (*rest, back))
     return None
 
 
