@@ -340,7 +340,7 @@ def style(*, page: bool = False) -> str:
     own = _resource("page.css")
     if not page:
         own = own.partition("/* page */")[0]
-    drawing = RULES.replace(".bp-", ".backproof .bp-").replace(" .backproof .bp-", " .bp-")
+    drawing = re.sub(r"(^|[},])(?=\.bp-)", r"\1.backproof ", RULES)
     where = ":root" if page else ".backproof"
     dark = f"@media(prefers-color-scheme:dark){{{where}{{{colours(DARK)}}}}}"
     paper = f"@media print{{{where}{{{colours(LIGHT)}}}}}"

@@ -35,6 +35,12 @@ _SPECIAL = re.compile(
     r"|∂(?P<of>\w+)/∂(?P<by>\w+)(?![\w\[])"
     r"|(?P<dash>–)"
 )
+# sign, LaTeX, what must stand in the text for its sides to be read one by one
+_READ_APART = (
+    (" of at most ", r"\; \text{of at most}\; ", " of at most "),
+    (" + ", " + ", " · "),
+    (" · ", r" \cdot ", " · "),
+)
 _TOLD = re.compile(r"([^,;]*)([,;]) ([^,;]*\b[a-z]{2,} [a-z]{2,}.*)")
 _FORS = re.compile(r" for (\w+) in ([^\s]+?)\.\.([^\s]+)")
 
@@ -120,8 +126,8 @@ def _split(text: str) -> list[str]:
 
 def _expression(text: str, numbers: Container[str]) -> str:
     """One side as LaTeX; "" where it cannot be read. Factors between ` · ` are read one by one."""
-    for sign, shown in ((" + ", " + "), (" · ", r" \cdot ")):
-        if " · " in text and sign in text:
+    for sign, shown, where in _READ_APART:
+        if where in text and sign in text:
             sides = [_expression(side, numbers) for side in text.split(sign)]
             if all(sides):
                 return shown.join(sides)
