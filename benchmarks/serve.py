@@ -1,7 +1,7 @@
 """People typing into the live page, all at once, over loopback: `python -m benchmarks serve`.
 
 Every client is one open page with a sheet of its own names. It types like a person, sends what the
-page would send (after a pause of 120 ms, leaving what it waited for before), and measures how long
+page would send (after a pause of 60 ms, leaving what it waited for before), and measures how long
 the first line of the answer and the whole answer take. The server is a process of its own.
 """
 
@@ -22,7 +22,7 @@ from benchmarks.timing import Row
 
 ROOT = Path(__file__).resolve().parent.parent
 CLIENTS, SECONDS = 50, 30.0
-PAUSE = 0.12  # of the page, after the last keystroke
+PAUSE = 0.06  # of the page, after the last keystroke
 SHEETS = ("logistic", "siamese", "mlp", "softmax", "svm", "q05-weighted-logistic", "q07-tree")
 GOAL = 0.3
 

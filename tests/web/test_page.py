@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -96,16 +95,17 @@ def test_a_typed_sheet_shows_its_gradient(page: Page) -> None:
 
 
 def test_a_keystroke_is_answered_within_300_ms(page: Page) -> None:
+    """From the keystroke to the whole answer on the page, the pause after it included."""
     write(page, LOGISTIC + "ask gradient L wrt w\nclaim grad(L, z) == a - y\n")
     expect(page.locator("#state")).to_have_text("claims: 1 proved")
-    taken = []
     for number in range(12):
         page.keyboard.insert_text(f"ask value {number} + {number}\n")
-        start = time.perf_counter()
         expect(page.locator("#parts")).to_contain_text(f"ask value {number} + {number}")
-        taken.append(time.perf_counter() - start)
-    # The pause after a keystroke and Playwright's own polling are in it; a busy machine is slower.
-    assert sorted(taken)[len(taken) // 2] < 0.9, taken
+    taken = page.evaluate(
+        "performance.getEntriesByName('answered').slice(-12).map(e => e.duration)"
+    )
+    # The goal is 300 ms; a machine that runs other tests beside this one is allowed more.
+    assert sorted(taken)[len(taken) // 2] < 600, taken
 
 
 def test_an_error_is_underlined_at_its_place(page: Page) -> None:

@@ -110,6 +110,24 @@ def test_too_many_jobs_are_turned_down_and_the_rest_is_done() -> None:
     with_pool(test, waiting=3)
 
 
+def test_who_gives_up_waiting_takes_no_place() -> None:
+    async def test(pool: Pool) -> None:
+        await everything(pool, "say")
+        busy = asyncio.create_task(everything(pool, "wait"))
+        await asyncio.sleep(0.05)
+        for _ in range(10):
+            job = asyncio.create_task(everything(pool, "say"))
+            await asyncio.sleep(0.01)
+            job.cancel()
+            await asyncio.gather(job, return_exceptions=True)
+        last = asyncio.create_task(everything(pool, "say"))
+        await asyncio.sleep(0.05)
+        busy.cancel()
+        assert (await last)[-1]["kind"] == "done"
+
+    with_pool(test, waiting=2, seconds=5.0)
+
+
 def test_an_idle_process_that_is_gone_does_no_harm() -> None:
     async def test(pool: Pool) -> None:
         pid = (await everything(pool, "say"))[0]["pid"]

@@ -61,7 +61,7 @@ class Site:
         self.uploads = Uploads(limits, first)
         self.pool = Pool(
             worker.main, asdict(limits), size=size, seconds=limits.seconds,
-            waiting=limits.waiting, preload=worker.__name__,
+            waiting=limits.waiting, preload="backproof.web.warm",
         )  # fmt: skip
         self.latest: dict[tuple[str, str], asyncio.Event] = {}
 

@@ -88,16 +88,6 @@ class Desk:
         self._kept: OrderedDict[Any, Kept] = OrderedDict()
         self._doing = {"work": self._work, "export": self._export, "file": self._file}
 
-    def warm(self) -> None:
-        """Loads everything, so that the first sheet does not wait for it."""
-        text = (
-            "given x in R[2]\nlearn W in R[2, 2]\ny = W @ x\nL = sumsq(y)\n"
-            "ask tree L\nask gradient L wrt W\nclaim grad(L, W) == 2*y @ x.T\nclaim L == 0"
-        )
-        for view in ("working", "slow"):
-            self.work({"do": "work", "text": text, "view": view}, lambda _: None, lambda: None)
-        self.forget()
-
     def forget(self) -> None:
         """Lets go of everything kept."""
         self._kept.clear()

@@ -18,7 +18,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 Event = dict[str, Any]
-GRACE = 0.25  # seconds that a cancelled job has to stop by itself
+GRACE = 0.4  # seconds that a cancelled job has to stop by itself
 START = 60.0  # seconds that a process may take to be ready
 LARGEST = 64 * 2**20  # bytes of one frame
 
@@ -182,10 +182,13 @@ class Pool:
         if len(self._waiters) >= self.most_waiting:
             raise Busy
         future: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
-        self._waiters.append((session, future))
+        waiter = (session, future)
+        self._waiters.append(waiter)
         try:
             return await future
         except asyncio.CancelledError:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
             if future.done() and not future.cancelled():
                 self._release(future.result())
             raise

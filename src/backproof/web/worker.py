@@ -30,11 +30,12 @@ def main(link: socket.socket, options: dict[str, Any]) -> None:
     """Works jobs until the other side goes away."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     limits = Limits(**options)
+    import backproof.web.warm  # noqa: F401  (done already, where processes are forked)
+
     _bound(limits)
     link.setblocking(True)
     line = Line(link, limits.reply)
     desk = Desk(limits)
-    desk.warm()
     line.send({"kind": "ready"})
     while True:
         try:

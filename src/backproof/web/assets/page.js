@@ -8,12 +8,13 @@ const VIEWS = [
   ["working", "Working"], ["shapes", "Shapes"], ["values", "Values"], ["tree", "Tree"],
   ["gradient", "Gradient"], ["batch", "Batch"], ["slow", "Slow"], ["claims", "Claims"],
 ];
-const PAUSE = 120; // milliseconds without a keystroke before a sheet is worked
+const PAUSE = 60; // milliseconds without a keystroke before a sheet is worked
+const LONGER = 180; // the same, where the last answer took longer than it is comfortable to wait
 const SLOW = 450; // milliseconds after which progress is shown
 
 const state = {
   view: "working", names: new Map(), learned: [], options: {}, verdicts: [], run: null, timer: 0,
-  picked: "", about: null, typed: null,
+  took: 0, about: null, typed: null,
 };
 let editor;
 
@@ -32,7 +33,7 @@ function show(text, fails = false) {
 
 // --- working -------------------------------------------------------------------------------------
 
-function later(wait = PAUSE) {
+function later(wait = state.took > 300 ? LONGER : PAUSE) {
   clearTimeout(state.timer);
   state.timer = setTimeout(work, wait);
 }
@@ -87,12 +88,23 @@ class Page {
     this.done_ = 0;
     this.total = 1;
     this.list = [];
+    this.open = 0; // claims whose repair is still looked for
+    this.began = performance.now();
+  }
+
+  // Everything is answered; what may still come are repairs of refuted claims.
+  answered() {
+    if (this.told || this.done_ + this.open < this.total) return;
+    this.told = true;
+    state.took = performance.now() - this.began;
+    performance.measure("answered", "typed");
   }
 
   step() {
     this.done_ += 1;
     byId("progress").max = this.total;
     byId("progress").value = this.done_;
+    this.answered();
   }
 
   read(event) {
@@ -124,10 +136,13 @@ class Page {
 
   verdict(event) {
     const slot = this.claims[event.index];
+    if (event.more) this.open += 1;
+    else if (this.list[event.index]) this.open -= 1;
     this.list[event.index] = event;
     if (fill(slot, event.html)) actions(slot, event);
     else slot.event = Object.assign(slot.event ?? {}, event);
-    if (!event.more) this.step();
+    if (event.more) this.answered();
+    else this.step();
   }
 
   error(event) {
@@ -174,6 +189,7 @@ class Page {
   done(event) {
     if (event.fault) this.trouble(`This is a fault in backproof: ${event.fault}`);
     else if (event.stopped) this.stopped({ why: event.stopped });
+    performance.measure("worked", "typed");
     if (this.failed) return;
     for (const slot of document.querySelectorAll("#panel .stale")) slot.classList.remove("stale");
     const counts = {};
@@ -450,7 +466,7 @@ function gallery(examples) {
         byId("examples").close();
         history.replaceState(null, "", location.pathname);
         editor.replace(text);
-        if (state.view !== "working") choose("working");
+        choose("working");
         editor.focus();
       } })))));
   }
@@ -509,7 +525,10 @@ async function begin() {
     host: byId("editor"), label: "The sheet", words: about.words,
     tell: (name) => state.names.get(name) ?? null,
     names: () => [...state.names.values()],
-    onChange: () => later(),
+    onChange: () => {
+      performance.mark("typed");
+      later();
+    },
     onCursor: (told) => {
       byId("here").replaceChildren(...(told ? [make("b", { textContent: told.name }), ` ${told.brief}${told.value ? `, ${told.value.length > 60 ? "…" : told.value}` : ""}`] : []));
     },

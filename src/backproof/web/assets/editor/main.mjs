@@ -53,7 +53,7 @@ const THEME = EditorView.theme({
   ".cm-lintPoint:after": { borderBottomColor: "var(--w-wrong)" },
   ".cm-tooltip": {
     backgroundColor: "var(--w-paper)", color: "var(--w-ink)", border: "1px solid var(--w-edge)",
-    borderRadius: "4px", boxShadow: "0 2px 10px rgb(0 0 0 / .16)", maxWidth: "min(34em, 92vw)",
+    borderRadius: "4px", boxShadow: "0 2px 10px rgb(0 0 0 / .16)", zIndex: "8", maxWidth: "min(34em, 92vw)",
   },
   ".cm-diagnostic": { padding: "6px 10px", borderLeft: "3px solid var(--w-wrong)", fontFamily: "var(--w-text)", whiteSpace: "pre-wrap" },
   ".cm-tooltip-autocomplete > ul": { fontFamily: "var(--w-code)" },
@@ -190,7 +190,7 @@ export function makeEditor({ host, label, words, tell, names, onChange, onCursor
       extensions: [
         lineNumbers(), highlightActiveLineGutter(), highlightSpecialChars(), history(), drawSelection(),
         bracketMatching(), closeBrackets(), highlightActiveLine(), highlightSelectionMatches(),
-        search({ top: true }), EditorView.lineWrapping, tooltips({ position: "absolute" }),
+        search({ top: true }), EditorView.lineWrapping, tooltips({ position: "fixed" }),
         typeOver,
         autocompletion({ override: [complete], icons: false }), verdictField,
         sheetLanguage(known), syntaxHighlighting(COLOURS), THEME,
