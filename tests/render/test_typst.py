@@ -50,6 +50,8 @@ def test_the_questions_tell_no_answer(blanked: Report) -> None:
 def test_blanks_come_without_their_key(blanked: Report) -> None:
     blanks, solved = document(blanked, "blanks"), document(blanked, "solutions")
     assert "#blank[$1$]" in blanks
+    assert "L = z**2" not in blanks
+    assert "learn w in R[3]" in blanks
     assert "Answer key" not in blanks
     assert "Answer key" in solved
     assert "It is 2 z." in solved

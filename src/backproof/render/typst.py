@@ -125,8 +125,12 @@ def sheet(sheet: SheetReport, *, paper: bool = False, version: Version = "soluti
     if sheet.title and paper:
         out.append(f"#heading(level: 3, {string(sheet.title)})")
     out += [_text(" ".join(p.split())) + "\n" for p in sheet.text.split("\n\n") if p]
-    if sheet.statements:
-        out.append(f"#source({string(sheet.statements)})")
+    asked_blank = any(working.data.get("blanks") for working in sheet.asks)
+    shown = sheet.statements
+    if asked_blank and version != "solutions":
+        shown = _declared(shown)  # the equations are what is asked for
+    if shown:
+        out.append(f"#source({string(shown)})")
     if sheet.error is not None and version == "solutions":
         out.append('#part("This sheet cannot be worked")')
         out.append(f"#source({string(render_error(sheet.error))})")
@@ -142,6 +146,12 @@ def sheet(sheet: SheetReport, *, paper: bool = False, version: Version = "soluti
     if sheet.claims and version == "solutions":
         out += _claims(sheet.claims, sheet.formulas)
     return "\n".join(out)
+
+
+def _declared(statements: str) -> str:
+    """The lines of a sheet that say what is given and learned."""
+    words = ("given ", "learn ", "let ", "assume ", "layout ", "round ")
+    return "\n".join(row for row in statements.split("\n") if row.startswith(words))
 
 
 def _without_key(working: Working) -> Working:
