@@ -468,6 +468,36 @@ def weights(
     _answer(file, lambda _: " ".join(["weights", ", ".join(losses)]).strip(), **how)
 
 
+# --- source code ---------------------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("file", type=FILE)
+@click.option(
+    "--to",
+    "to",
+    required=True,
+    type=click.Choice(["numpy", "jax", "torch", "latex"]),
+    help="What to write it for.",
+)
+@click.option("--of", "of", metavar="L", help="What to differentiate; the loss, if left out.")
+@click.option("-o", "--out", "out_file", type=FILE, metavar="F", help="Write it to F.")
+@click.option("--sheet", "sheet_name", metavar="NAME", help="Which sheet of a paper, by its name.")
+def export(
+    file: Path, to: str, of: str | None, out_file: Path | None, sheet_name: str | None
+) -> None:
+    """Write FILE as source code: forward and backward, with the derivation in comments."""
+    from backproof.calculus.model import build_model
+    from backproof.engine.export import export as exported
+    from backproof.render.save import save
+
+    text = exported(build_model(_sheet(file, sheet_name)), to, of)
+    if out_file is None:
+        _print(text)
+    else:
+        save(out_file, text)
+
+
 # --- the live page --------------------------------------------------------------------------------
 
 

@@ -23,6 +23,8 @@ from backproof.render.answers import Answer, Verdict, Worked
 
 if TYPE_CHECKING:
     from backproof.calculus.model import Model
+    from backproof.engine.compiled import Compiled
+    from backproof.engine.curvature import Function, Hessian
     from backproof.working import claims
 
 __all__ = ["Sheet", "read"]
@@ -203,11 +205,91 @@ class Sheet:
 
         return Worked(work_sheet(self._sheet))
 
-    # --- later ---------------------------------------------------------------------------------
+    # --- running -------------------------------------------------------------------------------
 
-    def compile(self, target: str, wrt: Sequence[str] = (), engine: str = "auto") -> Any:
-        """A function of named arrays that gives a value and gradients."""
-        raise NotAvailable("Compiling a sheet is not available yet.")
+    def compile(
+        self,
+        target: str | None = None,
+        wrt: str | Sequence[str] | None = None,
+        *,
+        engine: str = "auto",
+        dtype: str = "float64",
+        reuse: bool = False,
+    ) -> Compiled:
+        """A function of named arrays that gives `(value, {name: gradient})`.
+
+        target   a number: a name or an expression; the loss, if left out
+        wrt      one name or several; everything learned, if left out; `[]` for the value alone
+        engine   "numpy", "jax", "numba", or "auto", which picks by size and says why (`f.why`)
+        reuse    results are the function's own arrays, overwritten by the next call
+        """
+        from backproof.engine.compiled import compile_gradient
+
+        model = self._build()
+        return compile_gradient(
+            model, target or self.loss, wrt, engine=engine, dtype=dtype, reuse=reuse
+        )
+
+    def compile_jacobian(
+        self, target: str, wrt: str, *, engine: str = "auto", dtype: str = "float64"
+    ) -> Function:
+        """A function of named arrays that gives all partial derivatives, in the sheet's layout."""
+        from backproof.engine.curvature import compile_jacobian
+
+        return compile_jacobian(self._build(), target, wrt, engine=engine, dtype=dtype)
+
+    def compile_hessian(
+        self,
+        target: str | None = None,
+        wrt: str | None = None,
+        *,
+        structured: bool = False,
+        engine: str = "numpy",
+        dtype: str = "float64",
+    ) -> Hessian:
+        """A function of named arrays that gives the second derivatives by one name.
+
+        structured   it gives `.dense() .matvec(V) .solve(G)`, in whatever structure was found
+        """
+        from backproof.engine.curvature import compile_hessian
+
+        return compile_hessian(
+            self._build(), target or self.loss, self._one(wrt), structured=structured,
+            engine=engine, dtype=dtype,
+        )  # fmt: skip
+
+    def compile_hvp(
+        self,
+        target: str | None = None,
+        wrt: str | None = None,
+        *,
+        engine: str = "auto",
+        dtype: str = "float64",
+    ) -> Function:
+        """A function of named arrays and `v=` that gives the Hessian times v."""
+        from backproof.engine.curvature import compile_hvp
+
+        model = self._build()
+        return compile_hvp(model, target or self.loss, self._one(wrt), engine=engine, dtype=dtype)
+
+    def _one(self, wrt: str | None) -> str:
+        """The name that was asked for, or the only one that is learned."""
+        if wrt is None and len(self.learned) == 1:
+            return self.learned[0]
+        if wrt is None:
+            raise BackproofError(
+                "A Hessian is by one name.", hint=f'wrt="…", one of {", ".join(self.learned)}'
+            )
+        return wrt
+
+    def export(self, to: str, target: str | None = None) -> str:
+        """A stand-alone source file of the network and its gradients.
+
+        to   "numpy", "jax", "torch" or "latex"
+        """
+        from backproof.engine.export import export
+
+        return export(self._build(), to, target)
 
     def fit(self, data: Mapping[str, Any], **options: Any) -> Any:
         """Trains the sheet."""

@@ -14,7 +14,7 @@ from tests.strategies import EXTRAS, HEADS, LAYERS, Network, networks
 from backproof.errors import NotAvailable
 
 CALM = settings(
-    max_examples=400,
+    max_examples=80,
     derandomize=True,
     deadline=None,
     phases=(Phase.explicit, Phase.generate),  # a network is its own explanation; shrinking is slow

@@ -52,9 +52,7 @@ def test_an_epoch_is_its_steps(engine: str, text: str, axes: dict[str, int], dty
     shapes = {n: tuple(d.evaluate(sizes) for d in model.shape(n)) for n in model.learned}
     start = {n: rng.normal(size=s).astype(dtype) for n, s in shapes.items()}
     order, rate, momentum = rng.permutation(23), 0.05, 0.9
-    epoch = compile_epoch(
-        model, "L", axes, 5, sizes, momentum=momentum, engine=engine, dtype=dtype
-    )
+    epoch = compile_epoch(model, "L", axes, 5, sizes, momentum=momentum, engine=engine, dtype=dtype)
     loss, params, speeds = epoch(
         data, {n: a.copy() for n, a in start.items()},
         {n: np.zeros_like(a) for n, a in start.items()}, order, rate,

@@ -59,8 +59,8 @@ class Products:
 
     def _product(self, node: Node) -> ast.Expr:
         factors = _flat(node, "mul")
-        numbers = [f for f in factors if f.is_number]
-        arrays = [f for f in factors if not f.is_number]
+        numbers = [f for f in factors if f.is_number and f is not node]
+        arrays = [f for f in factors if not f.is_number or f is node]  # also u.T @ v itself
         chain = self._chain(arrays)
         if chain is None:
             return _joined("mul", [*map(self._expr, numbers), *map(self._expr, arrays)])

@@ -15,6 +15,7 @@ from backproof.engine.numpy_engine import Again
 from backproof.engine.program import VALUE, Program, gradient_program
 from backproof.engine.signature import Taken, check_arguments, checked_number, take
 from backproof.errors import BackproofError, MissingExtra, NotAvailable
+from backproof.operators.dims import Shape
 
 ENGINES = ("auto", "numpy", "jax", "numba")
 DTYPES = ("float64", "float32")
@@ -29,6 +30,8 @@ class Compiled:
     why      why this engine
     names    its arguments, in the order of the sheet
     source   the code that was compiled last, where there is such a text
+    also     further arguments that only tell sizes
+    others   names of the sheet that it does not depend on; they may be passed, and are not used
     """
 
     def __init__(
@@ -38,17 +41,20 @@ class Compiled:
         engine: str = "auto",
         dtype: str = "float64",
         reuse: bool = False,
+        also: Mapping[str, Shape] | None = None,
     ) -> None:
         if engine not in ENGINES:
             raise BackproofError(
-                f"there is no engine '{engine}'.", hint=f"engines are {', '.join(ENGINES)}"
+                f"There is no engine '{engine}'.", hint=f"engines are {', '.join(ENGINES)}"
             )
         if dtype not in DTYPES:
-            raise BackproofError(f"dtype is float64 or float32, and not {dtype!r}.")
+            raise BackproofError(f"The dtype is float64 or float32, and not {dtype!r}.")
         self.program, self.dtype, self.reuse = program, dtype, reuse
-        self.shapes = program.shapes
+        self.also = dict(also or {})
+        self.shapes = {**program.shapes, **self.also}
         self.names = program.inputs
         self.known = model.number_sizes()
+        self.others = tuple(n for n in model.leaves if n not in self.names)
         values = model.given_values(exact=False)
         self.defaults = {n: values[n] for n in self.names if n in values}
         self.source = ""
@@ -76,21 +82,20 @@ class Compiled:
         given = dict(zip(self.names, arrays, strict=False))
         if len(arrays) > len(self.names) or given.keys() & named.keys():
             raise BackproofError(
-                f"{len(arrays)} arrays were passed by position beside {', '.join(named) or 'none'}.",
+                f"{len(arrays)} arrays were passed by position, and by name {', '.join(named)}.",
                 hint=f"the arguments are {', '.join(self.names)}",
             )
         given = {**self.defaults, **given, **named}
-        check_arguments(self.names, tuple(given), ())
-        for name in self.names:
+        check_arguments(self.names, tuple(given), self.others)
+        wanted = {n: s for n, s in self.shapes.items() if n in given}
+        for name in wanted:
             if not hasattr(given[name], "dtype"):
                 checked = checked_number(name, given[name])
                 if checked.ndim:
                     given[name] = checked
             elif getattr(given[name].dtype, "kind", "f") not in "fiubV":
                 checked_number(name, given[name])
-        taken = take(
-            self.program.graph, self.shapes, self._out_shapes(), given, self.known, self.dtype
-        )
+        taken = take(self.program.graph, wanted, self._out_shapes(), given, self.known, self.dtype)
         key = tuple((taken.shapes[n], taken.kinds[n]) for n in self.names)
         f = self._made.get(key)
         if f is None:

@@ -27,9 +27,7 @@ def cost(program: Program, sizes: Mapping[str, int]) -> int:
             size = max([size, *(entries(a, sizes) for a in node.args)])
         if node.op.name == "einsum":
             letters = _letters(node, sizes)
-            size = prod(letters.values()) * prod(
-                v.size.evaluate(sizes) for v in node.loops
-            )
+            size = prod(letters.values()) * prod(v.size.evaluate(sizes) for v in node.loops)
         total += size
     return total
 

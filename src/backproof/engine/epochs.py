@@ -17,8 +17,10 @@ import numpy as np
 
 from backproof.calculus.model import Model
 from backproof.engine.compiled import builder, choose
+from backproof.engine.cost import cost
 from backproof.engine.program import VALUE, Program, gradient_program
 from backproof.engine.signature import Taken
+from backproof.engine.threads import policy
 from backproof.errors import ShapeProblem
 
 Arrays = Mapping[str, Any]
@@ -134,6 +136,7 @@ def _numpy(plan: Plan) -> tuple[Epoch, str]:
 
     f, source = numpy_engine.build(plan.program, plan.taken, plan.dtype, reuse=True)
     names, kind = plan.program.inputs, np.dtype(plan.dtype)
+    work = cost(plan.program, plan.taken.sizes)
     cores = plan.taken.cores
     batches = {n: np.empty(cores[n], kind) for n in plan.data}
     # Rows are taken straight into the batch; columns by way of a buffer of rows.
@@ -156,19 +159,20 @@ def _numpy(plan: Plan) -> tuple[Epoch, str]:
         step = np.asarray(rate, kind)
         update = [(n, moves[n], velocities[n], parameters[n]) for n in plan.learned]
         total, steps, size = 0.0, len(order) // plan.batch, plan.batch
-        for k in range(steps):
-            chosen = order[k * size : (k + 1) * size]
-            for source_, row, turned in gather:
-                take(source_, chosen, 0, row, "clip")
-                if turned is not None:
-                    turned[...] = row
-            value, gradients = f(*arguments)
-            total += value
-            for name, move, velocity, parameter in update:
-                multiply(gradients[name], step, move)
-                multiply(velocity, momentum, velocity)
-                subtract(velocity, move, velocity)
-                add(parameter, velocity, parameter)
+        with policy(work):
+            for k in range(steps):
+                chosen = order[k * size : (k + 1) * size]
+                for source_, row, turned in gather:
+                    take(source_, chosen, 0, row, "clip")
+                    if turned is not None:
+                        turned[...] = row
+                value, gradients = f(*arguments)
+                total += value
+                for name, move, velocity, parameter in update:
+                    multiply(gradients[name], step, move)
+                    multiply(velocity, momentum, velocity)
+                    subtract(velocity, move, velocity)
+                    add(parameter, velocity, parameter)
         return total / max(1, steps), dict(parameters), dict(velocities)
 
     return epoch, source

@@ -46,6 +46,8 @@ class Dialect:
     xp       the module's name in the code
     rules    operator -> rule
     sizes    dimension name -> its size, where it is known; else its name is written
+    truth    how truth values are written as zeros and ones
+    made     what a new array is told besides its shape, such as ", dtype=torch.float64"
     helpers  names of helper functions that the written code needs
     """
 
@@ -54,6 +56,8 @@ class Dialect:
     sizes: Mapping[str, int] = field(default_factory=dict)
     axis: str = "axis"
     keep: str = "keepdims"
+    made: str = ""
+    truth: str = "1.0*{}"
     helpers: dict[str, None] = field(default_factory=dict)
     dims: dict[str, None] = field(default_factory=dict)
 
@@ -67,9 +71,9 @@ class Dialect:
             raise NotAvailable(f"{self.xp} code cannot be written for '{node.op.name}' yet.")
         aligned = self.aligned(node, list(args))
         if node.op.name not in ("mul", "where") or all(a.truth for a in aligned):
-            aligned = [numeric(a) for a in aligned]
+            aligned = [self.numeric(a) for a in aligned]
         elif node.op.name == "where":
-            aligned = [aligned[0], *map(numeric, aligned[1:])]
+            aligned = [aligned[0], *map(self.numeric, aligned[1:])]
         written = rule(self, node, aligned)
         return written if isinstance(written, Text) else Text(written)
 
@@ -83,8 +87,11 @@ class Dialect:
                 return None
             if n.op.name == "dim" and n.params[0].names() - self.sizes.keys():
                 return None
-        with np.errstate(all="ignore"):
-            value = float(Evaluator(self.sizes, {}, {}).value(node)[0, 0])
+        try:
+            with np.errstate(all="ignore"):
+                value = float(Evaluator(self.sizes, {}, {}).value(node)[0, 0])
+        except KeyError:  # a size that is not known
+            return None
         return literal(value)
 
     def aligned(self, node: Node, args: list[Text]) -> list[Text]:
@@ -108,6 +115,10 @@ class Dialect:
                 places.pop()
             result.append(Text(f"{a.at(ATOM)}[{', '.join(places)}]") if places else a)
         return result
+
+    def numeric(self, a: Text) -> Text:
+        """Truth values as zeros and ones."""
+        return Text(self.truth.format(f"({a})"), PRODUCT) if a.truth else a
 
     # --- pieces of text ----------------------------------------------------------------------
 
@@ -149,11 +160,6 @@ class Dialect:
             where = ", ".join(str(k) for k in range(-rank, 0))
             return f", {self.axis}=({where}), {self.keep}=True"
         return f", {self.axis}={axis - rank if x.loops else axis}, {self.keep}=True"
-
-
-def numeric(a: Text) -> Text:
-    """Truth values as zeros and ones."""
-    return Text(f"1.0*{a.at(POWER)}", PRODUCT) if a.truth else a
 
 
 def literal(value: float) -> Text:
@@ -225,9 +231,7 @@ def _matmul(d: Dialect, node: Node, a: list[Text]) -> Text:
 LOOP_LETTERS = "ABCDEFGHIJ"
 
 
-def einsum_text(
-    d: Dialect, node: Node, a: Sequence[Text], sides: Sequence[str], out: str
-) -> str:
+def einsum_text(d: Dialect, node: Node, a: Sequence[Text], sides: Sequence[str], out: str) -> str:
     """An einsum with the loops of its operands as leading axes."""
     loops = merged_loops(node.args)
     letter = dict(zip(loops, LOOP_LETTERS, strict=False))
@@ -255,12 +259,12 @@ def einsum_text(
             operand = f"{d.xp}.reshape({operand}, {d.shape(core, arg.loops)})"
         operands.append(operand)
     present = "".join(letter[v] for v in loops)
-    text = f'{d.xp}.einsum("{",".join(terms)}->{present}{out}", {", ".join(operands)})'
+    made = f'{d.xp}.einsum("{",".join(terms)}->{present}{out}", {", ".join(operands)})'
     rest = [k for k in node.shape if k != ONE] if len(out) != len(node.shape) else node.shape
     if len(rest) != len(node.shape) or (node.is_number and out):
-        text = f"{d.xp}.reshape({text}, {d.shape(node.shape, node.loops)})"
-        return d.scalar(node, text)
-    return text
+        made = f"{d.xp}.reshape({made}, {d.shape(node.shape, node.loops)})"
+        return d.scalar(node, made)
+    return made
 
 
 def _einsum(d: Dialect, node: Node, a: list[Text]) -> str:
@@ -292,7 +296,7 @@ def _inv(d: Dialect, node: Node, a: list[Text]) -> str:
 
 def _diag_of(d: Dialect, node: Node, a: list[Text]) -> Text:
     if node.loops:
-        return Text(f"{a[0].at(PRODUCT)} * {d.xp}.eye({d.dim(node.shape[0])})", PRODUCT)
+        return Text(f"{a[0].at(PRODUCT)} * {d.xp}.eye({d.dim(node.shape[0])}{d.made})", PRODUCT)
     return Text(f"{d.xp}.diag({a[0].at(ATOM)}[:, 0])")
 
 
@@ -353,13 +357,13 @@ def _fill(d: Dialect, node: Node, a: list[Text]) -> str:
     if node.is_number:
         return value
     if node.params[0] in (0, 1):
-        return f"{d.xp}.{'ones' if node.params[0] else 'zeros'}({d.shape(node.shape)})"
-    return f"{d.xp}.full({d.shape(node.shape)}, {float(node.params[0])!r})"
+        return f"{d.xp}.{'ones' if node.params[0] else 'zeros'}({d.shape(node.shape)}{d.made})"
+    return f"{d.xp}.full({d.shape(node.shape)}, {float(node.params[0])!r}{d.made})"
 
 
 def _literal(d: Dialect, node: Node, a: list[Text]) -> str:
     rows = [[float(v) for v in row] for row in node.params[0]]
-    return d.scalar(node, f"{d.xp}.array({rows})")
+    return d.scalar(node, f"{d.xp}.array({rows}{d.made})")
 
 
 def _dim(d: Dialect, node: Node, a: list[Text]) -> Text:
@@ -368,7 +372,7 @@ def _dim(d: Dialect, node: Node, a: list[Text]) -> Text:
 
 
 def _eye(d: Dialect, node: Node, a: list[Text]) -> str:
-    return f"{d.xp}.eye({d.dim(node.shape[0])})"
+    return f"{d.xp}.eye({d.dim(node.shape[0])}{d.made})"
 
 
 def _bracketed(d: Dialect, size: Dim) -> str:
@@ -438,7 +442,7 @@ def _reshape(d: Dialect, node: Node, a: list[Text]) -> str:
 
 
 def _loop(d: Dialect, node: Node, a: list[Text]) -> str:
-    return f"{d.xp}.arange(1.0, {_plus(d, node.params[0].size, 1)})[:, None, None]"
+    return f"{d.xp}.arange(1.0, {_plus(d, node.params[0].size, 1)}{d.made})[:, None, None]"
 
 
 _NEUTRAL = {"sum": "0.0", "prod": "1.0", "max": "-1e300", "min": "1e300"}
@@ -458,7 +462,9 @@ def _reduce(d: Dialect, node: Node, a: list[Text]) -> Text:
     if loop not in loops:
         if kind == "sum":
             return Text(f"{body.at(PRODUCT)} * {_bracketed(d, loop.size)}", PRODUCT)
-        return Text(f"{body.at(ATOM)}**{_bracketed(d, loop.size)}", POWER) if kind == "prod" else body
+        return (
+            Text(f"{body.at(ATOM)}**{_bracketed(d, loop.size)}", POWER) if kind == "prod" else body
+        )
     text = f"{d.xp}.{_REDUCED[kind]}({body}, {d.axis}={loops.index(loop)})"
     return Text(d.scalar(node, text))
 
@@ -513,7 +519,7 @@ def _onehot(d: Dialect, node: Node, a: list[Text]) -> Text:
         size = d.dim(loop.size)
         dims = ["1"] * rank
         dims[order.index(loop)] = dims[len(order) + axis] = size
-        parts.append(f"{d.xp}.reshape({d.xp}.eye({size}), ({', '.join(dims)}))")
+        parts.append(f"{d.xp}.reshape({d.xp}.eye({size}{d.made}), ({', '.join(dims)}))")
     return Text(" * ".join(parts), PRODUCT) if parts else Text("1.0")
 
 

@@ -5,6 +5,7 @@ The derivation is ours; XLA only compiles it. Needs the extra `jax`.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -40,7 +41,7 @@ def load_jax() -> Any:
 
 
 def dialect(sizes: Mapping[str, int]) -> Dialect:
-    return Dialect("jnp", JAX_RULES, sizes)
+    return Dialect("jnp", JAX_RULES, sizes, made=", dtype=dtype")
 
 
 def source(program: Program, taken: Taken) -> str:
@@ -77,9 +78,7 @@ class Precision:
         self.needed = dtype == "float64" and not jax.config.jax_enable_x64
         self.enable = getattr(jax, "enable_x64", None)
         if self.enable is None:
-            from jax.experimental import enable_x64
-
-            self.enable = enable_x64
+            self.enable = importlib.import_module("jax.experimental").enable_x64
 
     def wrap(self, f: Callable[..., Any]) -> Callable[..., Any]:
         if not self.needed:

@@ -1,4 +1,4 @@
-"""The numba engine: a program as one compiled function of scalar loops, for small networks on a CPU.
+"""The numba engine: a program as one compiled function of scalar loops, for small networks.
 
 At these sizes what costs is the dispatch of operations, and there is one. Needs the extra `numba`.
 """
@@ -44,7 +44,7 @@ def _square(x: float) -> float:
 
 
 def _power(x: float, y: float) -> float:
-    return x**y
+    return math.pow(x, y)
 
 
 def _sigmoid(x: float) -> float:

@@ -1,4 +1,4 @@
-"""One entry of an operation's result, as a scalar expression over indices: the numba engine's rules.
+"""One entry of an operation's result as a scalar expression: the rules of the numba engine.
 
 Every operator says what its entry at an index is, given the entries of its arguments; operators
 that sum or choose along axes say what is reduced. Engines of loops are made of these.
@@ -151,9 +151,7 @@ def _spread(w: Writer, node: Node, env: Env, core: Core) -> str:
 
 
 def _onehot(w: Writer, node: Node, env: Env, core: Core) -> str:
-    tests = [
-        f"{env[loop]} == {i}" for loop, i in zip(node.params[0], core, strict=True) if loop
-    ]
+    tests = [f"{env[loop]} == {i}" for loop, i in zip(node.params[0], core, strict=True) if loop]
     return f"(1.0 if {' and '.join(tests)} else 0.0)" if tests else "1.0"
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from backproof.engine.expressions import RULES, SIGN, Dialect, Rule, Text, numeric
+from backproof.engine.expressions import RULES, SIGN, Dialect, Rule, Text
 from backproof.engine.numpy_steps import STEPS, Place
 from backproof.engine.program import VALUE, Program
 from backproof.engine.signature import Taken
@@ -322,7 +322,7 @@ class Writer:
             text = Text(f"item({text})")
         label = self.labels.get(node.id)
         short = len(text.text) <= 60 and not text.text.startswith("item(")
-        if label is None and (self.count[node.id] == 1 and short or text.text.isidentifier()):
+        if label is None and ((self.count[node.id] == 1 and short) or text.text.isidentifier()):
             self.texts[node.id] = text
             return
         if self.dialect.constant(node) is not None and label is None:
@@ -353,7 +353,7 @@ class Writer:
             ):  # fmt: skip
                 t = Text(self.constant(np.full(self.ints(a), float(a.fill))))
             args.append(t)
-        return numeric(self.dialect.write(node, args))
+        return self.dialect.numeric(self.dialect.write(node, args))
 
 
 def source(program: Program, taken: Taken, reuse: bool = False) -> tuple[str, Writer]:
@@ -408,7 +408,7 @@ def _leave(w: Writer, name: str, node: Node) -> str:
             return f"float({text})" if name != VALUE or not text.isidentifier() else text
         return f"np.full({shape}, {text}, F)"
     own = node.name is not None or node.op.name in VIEWS or node.op.name in CONSTANT_ARRAYS
-    twice = [n for n, other in w.program.outputs.items() if other is node][0] != name
+    twice = next(n for n, other in w.program.outputs.items() if other is node) != name
     if node.fill is not None:
         return f"np.full({shape}, {float(node.fill)!r}, F)"
     if own or twice:

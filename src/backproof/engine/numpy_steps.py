@@ -30,7 +30,9 @@ class Place:
     @property
     def args(self) -> list[str]:
         """The operands; a constant array is a number where another operand has the full shape."""
-        whole = [a.fill is None and not self.w.is_scalar(a) and self.full(a) for a in self.node.args]
+        whole = [
+            a.fill is None and not self.w.is_scalar(a) and self.full(a) for a in self.node.args
+        ]
         spread = not self.node.op.elementwise or not any(whole)
         return [self.w.text(a, full=spread) for a in self.node.args]
 
@@ -113,7 +115,10 @@ def _sigmoid(p: Place) -> bool:
     one = p.w.constant(np.float64(1))
     t = p.start(f"negative({p.args[0]}{p.out(p.node.args[0])})")
     return p.then(
-        f"minimum({t}, TOP, out={t})", f"exp({t}, {t})", f"add({t}, {one}, {t})", f"reciprocal({t}, {t})"
+        f"minimum({t}, TOP, out={t})",
+        f"exp({t}, {t})",
+        f"add({t}, {one}, {t})",
+        f"reciprocal({t}, {t})",
     )
 
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from backproof.calculus.derive import Deriver
+from backproof.calculus.derive import Deriver, pull_back
 from backproof.calculus.model import Model
 from backproof.engine.rewrites import EVALUATED, SHORT, STABLE, Rewriter
 from backproof.errors import NameProblem, ShapeProblem
 from backproof.operators.dims import Shape, show_shape
-from backproof.operators.node import Graph, Node, postorder, quantities
+from backproof.operators.node import Graph, Loop, Node, postorder, quantities
 
 VALUE = "value"
 
@@ -27,9 +27,10 @@ class Program:
 
     target    what the value is called
     inputs    the declared names that are needed, in the order of the sheet
-    outputs   VALUE and every name derived by -> its node over the inputs; no value: derivatives only
+    outputs   VALUE and every name derived by -> its node over the inputs
     labels    node id -> the reader's name for it: an equation's name, or dW1 for a gradient
     rules     the rewritings that were used
+    equations the names of the sheet's equations
     """
 
     graph: Graph
@@ -38,6 +39,7 @@ class Program:
     outputs: Mapping[str, Node]
     labels: Mapping[int, str]
     rules: tuple[str, ...] = ()
+    equations: frozenset[str] = frozenset()
 
     @property
     def order(self) -> list[Node]:
@@ -49,12 +51,9 @@ class Program:
         """The names of the outputs besides the value."""
         return tuple(name for name in self.outputs if name != VALUE)
 
-    def shape(self, name: str) -> Shape:
-        """The shape of an input."""
-        return self.shapes[name]
-
     @property
     def shapes(self) -> dict[str, Shape]:
+        """The shape of every input."""
         found: dict[str, Shape] = {}
         for node in self.order:
             if node.name is not None:
@@ -64,10 +63,7 @@ class Program:
 
 @dataclass(eq=False)
 class Derivation:
-    """The equations of a model in stable form, with what is derived from them.
-
-    cut   names whose own equation is set aside by derivatives with respect to them
-    """
+    """The equations of a model in stable form, with what is derived from them."""
 
     model: Model
     definitions: dict[str, Node] = field(init=False)
@@ -171,7 +167,8 @@ class Derivation:
         below = {n.id for n in postorder(final.values())}
         moved = {new[k].id if k in new else k: v for k, v in labels.items()}
         kept = {k: v for k, v in moved.items() if k in below}
-        return Program(self.graph, target, inputs, final, kept, self.rules)
+        return Program(self.graph, target, inputs, final, kept, self.rules,
+                       frozenset(self.definitions))  # fmt: skip
 
 
 def companions(outputs: Mapping[str, Node]) -> tuple[dict[str, Node], dict[int, Node]]:
@@ -199,12 +196,10 @@ class _Tidy(Deriver):
         super().__init__(graph, definitions, leaves)
         self.short = short
 
-    def sweep(self, root: Node, seed: Node, loops: tuple = ()) -> dict[str, Node]:  # type: ignore[type-arg]
-        from backproof.calculus.derive import pull_back
-
+    def sweep(self, root: Node, seed: Node, loops: tuple[Loop, ...] = ()) -> dict[str, Node]:
         total: dict[str, Node] = {}
         self._add(total, pull_back(root, seed, root, loops))
-        for name in reversed(self.definitions):
+        for name in reversed(list(self.definitions)):
             if name in total:
                 total[name] = g = self.short(total[name])
                 self._add(total, pull_back(self.definitions[name], g, self.leaves[name], loops))

@@ -286,7 +286,7 @@ class Rewriter:
 
 def stretched(new: Node, old: Node) -> Node:
     """The new node in the shape of the old one."""
-    if new.shape == old.shape or len(new.shape) != len(old.shape) and not new.is_number:
+    if new.shape == old.shape or (len(new.shape) != len(old.shape) and not new.is_number):
         return new
     return new * new.graph.filled(1, old.shape)
 

@@ -65,13 +65,7 @@ def take(
         pending = left
     cores = {}
     for name, shape in shapes.items():
-        try:
-            core = tuple(graph.resolve(d).evaluate(sizes) for d in shape)
-        except KeyError as missing:
-            raise ShapeProblem(
-                f"the size {missing.args[0]} of {name} cannot be told from what was passed.",
-                hint=f"give it a number in the sheet: let {missing.args[0]} = …",
-            ) from None
+        core = _known(graph, shape, sizes, name)
         if not _fits(passed[name], core):
             raise _misfit(name, passed[name], shape, core, sizes)
         cores[name] = core
@@ -80,11 +74,21 @@ def take(
         if name in passed and shape == shapes[name]:
             results[name] = passed[name]
             continue
-        core = tuple(graph.resolve(d).evaluate(sizes) for d in shape)
+        core = _known(graph, shape, sizes, name)
         results[name] = None if core == (1, 1) and shape == SCALAR else core
     numbers = frozenset(n for n, s in shapes.items() if s == SCALAR)
     kinds = {n: kind_of(arrays[n], np.dtype(dtype)) for n in shapes}
     return Taken(sizes, passed, cores, results, numbers, kinds)
+
+
+def _known(graph: Graph, shape: Shape, sizes: Mapping[str, int], name: str) -> tuple[int, ...]:
+    try:
+        return tuple(graph.resolve(d).evaluate(sizes) for d in shape)
+    except KeyError as missing:
+        raise ShapeProblem(
+            f"the size {missing.args[0]} of {name} cannot be told from what was passed.",
+            hint=f"give it a number in the sheet: let {missing.args[0]} = …",
+        ) from None
 
 
 def kind_of(value: Any, dtype: np.dtype[Any]) -> str:

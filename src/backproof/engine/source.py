@@ -12,9 +12,9 @@ import keyword
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from backproof.engine.expressions import ATOM, Dialect, Text, numeric
+from backproof.engine.expressions import ATOM, Dialect, Text
 from backproof.engine.program import VALUE, Program
-from backproof.operators.node import Node
+from backproof.operators.node import Node, postorder
 
 LONGEST = 46  # an expression of more characters than this gets a line of its own
 LEAVES = ("fill", "literal", "dim", "constant", "name", "eye", "loop", "onehot")
@@ -27,7 +27,8 @@ def identifiers(names: Iterable[str], taken: Iterable[str] = ()) -> dict[str, st
     used = set(taken) | OURS
     result: dict[str, str] = {}
     for name in names:
-        word = name if name.isidentifier() else "_" + "".join(c if c.isalnum() else "_" for c in name)
+        plain = "".join(c if c.isalnum() else "_" for c in name)
+        word = name if name.isidentifier() else f"_{plain}"
         while keyword.iskeyword(word) or hasattr(builtins, word) or word in used:
             word += "_"
         used.add(word)
@@ -86,12 +87,14 @@ def write(program: Program, dialect: Dialect) -> Written:
         text = dialect.write(node, [texts[a.id] for a in node.args])
         label = program.labels.get(node.id)
         plain = node.op.name in ("fill", "dim", "constant") and node.id not in roots
+        plain = plain or (node.op.name == "transpose" and text.text[:-2].isidentifier()
+                          and node.id not in roots)  # fmt: skip
         once = count[node.id] == 1 and len(text.text) <= LONGEST and node.id not in roots
         if label is None and (plain or once or (text.level == ATOM and text.text.isidentifier())):
             texts[node.id] = text
             continue
         name = labels[label] if label is not None else fresh()
-        written.lines.append(Line(name, numeric(text).text, node, node.id in backward))
+        written.lines.append(Line(name, dialect.numeric(text).text, node, node.id in backward))
         texts[node.id] = Text(name)
     for name, node in program.outputs.items():
         written.results[name] = texts[node.id].text
@@ -99,11 +102,10 @@ def write(program: Program, dialect: Dialect) -> Written:
 
 
 def _backward(program: Program) -> set[int]:
-    """The nodes that the value does not need."""
-    from backproof.operators.node import postorder
-
+    """The nodes that neither the value nor an equation needs."""
     value = program.outputs.get(VALUE)
-    forward = {n.id for n in postorder([value])} if value is not None else set()
+    named = [n for n in program.order if program.labels.get(n.id) in program.equations]
+    forward = {n.id for n in postorder([*named, *([value] if value is not None else [])])}
     return {n.id for n in program.order} - forward
 
 

@@ -1,0 +1,255 @@
+"""Hessians that keep their structure: as linear maps on arrays of the parameter's shape.
+
+Every class has `.dense()` (the shape of the parameter twice, axes of 1 dropped), `.matvec(V)` and
+`.solve(G)`, where V and G have the parameter's shape. `damping` adds a multiple of the identity.
+Knows arrays only.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from backproof.errors import ValueProblem
+
+Array = Any
+
+
+class Structured(ABC):
+    """A symmetric linear map from arrays of a parameter's shape to such arrays."""
+
+    shape: tuple[int, ...]  # of the parameter: (m, n), a column (n, 1)
+    kind: str
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape))
+
+    @abstractmethod
+    def matrix(self, out: Array | None = None) -> Array:
+        """The matrix over the entries row by row."""
+
+    @abstractmethod
+    def matvec(self, v: Array) -> Array:
+        """The map applied to an array of the parameter's shape."""
+
+    def dense(self, out: Array | None = None) -> Array:
+        """All second derivatives: the shape of the parameter twice, axes of 1 dropped."""
+        axes = tuple(n for n in self.shape if n != 1)
+        flat = None if out is None else out.reshape(self.size, self.size)
+        return self.matrix(flat).reshape(axes + axes)
+
+    def solve(self, g: Array, damping: float = 0.0) -> Array:
+        """The array that the map, plus damping times the identity, takes to *g*."""
+        matrix = self.matrix()
+        if damping:
+            matrix = matrix + damping * np.eye(self.size)
+        return _solved(matrix, _flat(g)).reshape(np.shape(g))
+
+    def _in(self, v: Array) -> Array:
+        return np.asarray(v, float).reshape(self.shape)
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} Hessian of a parameter of shape {self.shape}>"
+
+
+def _flat(v: Array) -> Array:
+    return np.asarray(v, float).reshape(-1)
+
+
+def _solved(matrix: Array, right: Array) -> Array:
+    try:
+        return np.linalg.solve(matrix, right)
+    except np.linalg.LinAlgError:
+        raise ValueProblem(
+            "the Hessian is singular here, so the system has no one solution.",
+            hint="solve(g, damping=1e-3) solves (H + 1e-3 I) x = g",
+        ) from None
+
+
+@dataclass(repr=False)
+class Dense(Structured):
+    """Any Hessian, as its matrix."""
+
+    entries: Array
+    shape: tuple[int, ...]
+    kind: str = "dense"
+
+    def matrix(self, out: Array | None = None) -> Array:
+        return self.entries
+
+    def matvec(self, v: Array) -> Array:
+        return (self.entries @ _flat(v)).reshape(np.shape(v))
+
+
+@dataclass(repr=False)
+class Diagonal(Structured):
+    """Every entry of the parameter on its own: diag(d)."""
+
+    d: Array
+    shape: tuple[int, ...]
+    kind: str = "diagonal"
+
+    def matrix(self, out: Array | None = None) -> Array:
+        return np.diag(_flat(self.d))
+
+    def matvec(self, v: Array) -> Array:
+        return (_flat(self.d) * _flat(v)).reshape(np.shape(v))
+
+    def solve(self, g: Array, damping: float = 0.0) -> Array:
+        d = _flat(self.d) + damping
+        if not d.all():
+            _solved(np.zeros((1, 1)), np.zeros(1))
+        return (_flat(g) / d).reshape(np.shape(g))
+
+
+@dataclass(repr=False)
+class Gram(Structured):
+    """Aᵀ diag(d) A for a column parameter: as YᵀY where no weight is negative."""
+
+    a: Array
+    d: Array
+    shape: tuple[int, ...]
+    kind: str = "weighted Gram"
+
+    def matrix(self, out: Array | None = None) -> Array:
+        d = _flat(self.d)[:, None]
+        if (d >= 0).all():
+            y = np.sqrt(d) * self.a
+            return y.T @ y  # one triangle is computed: half the multiplications
+        return self.a.T @ (d * self.a)
+
+    def matvec(self, v: Array) -> Array:
+        return (self.a.T @ (_flat(self.d) * (self.a @ _flat(v)))).reshape(np.shape(v))
+
+
+@dataclass(repr=False)
+class Kronecker(Structured):
+    """left ⊗ right over the entries row by row: V goes to left V right. None is the identity."""
+
+    left: Array | None
+    right: Array | None
+    shape: tuple[int, ...]
+    scale: float = 1.0
+    kind: str = "Kronecker"
+
+    def _factors(self) -> tuple[Array, Array]:
+        m, n = self.shape
+        left = np.eye(m) if self.left is None else self.left
+        right = np.eye(n) if self.right is None else self.right
+        return left * self.scale, right
+
+    def matrix(self, out: Array | None = None) -> Array:
+        left, right = self._factors()
+        (m, n) = self.shape
+        if out is None:
+            out = np.empty((m * n, m * n))
+        four = out.reshape(m, n, m, n)
+        np.multiply(left[:, None, :, None], right[None, :, None, :], out=four)
+        return out
+
+    def matvec(self, v: Array) -> Array:
+        x = self._in(v)
+        if self.left is not None:
+            x = self.left @ x
+        if self.right is not None:
+            x = x @ self.right
+        return (self.scale * x).reshape(np.shape(v))
+
+    def solve(self, g: Array, damping: float = 0.0) -> Array:
+        left, right = self._factors()
+        x = self._in(g)
+        if damping:
+            p, u = np.linalg.eigh(left)
+            q, w = np.linalg.eigh(right)
+            return (u @ ((u.T @ x @ w) / (np.outer(p, q) + damping)) @ w.T).reshape(np.shape(g))
+        x = _solved(left, x) if self.left is not None else x / self.scale
+        if self.right is not None:
+            x = _solved(right, x.T).T
+        return x.reshape(np.shape(g))
+
+
+@dataclass(repr=False)
+class Samples(Structured):
+    """Σ over samples s of blocks[s] ⊗ x[s] x[s]ᵀ: what a layer W x has in any loss of samples.
+
+    turned   the parameter multiplies from the right (X W, samples as rows): x xᵀ ⊗ block
+    """
+
+    blocks: Array  # samples × m × m
+    x: Array  # samples × n
+    shape: tuple[int, ...]
+    turned: bool = False
+    kind: str = "sum of Kronecker products, one a sample,"
+
+    def matrix(self, out: Array | None = None) -> Array:
+        count, m, _ = self.blocks.shape
+        n = self.x.shape[1]
+        if out is None:
+            out = np.empty((m * n, m * n))
+        if count == 1:
+            outer = self.x[0][:, None] * self.x[0]
+            one, two = (outer, self.blocks[0]) if self.turned else (self.blocks[0], outer)
+            r, c = len(one), len(two)
+            four = out.reshape(r, c, r, c)
+            np.multiply(one[:, None, :, None], two[None, :, None, :], out=four)
+            return out
+        outer = (self.x[:, :, None] * self.x[:, None, :]).reshape(count, n * n)
+        pairs = self.blocks.reshape(count, m * m).T @ outer  # (i j), (a b)
+        four = pairs.reshape(m, m, n, n)
+        order = (2, 0, 3, 1) if self.turned else (0, 2, 1, 3)
+        out[...] = four.transpose(order).reshape(m * n, m * n)
+        return out
+
+    def matvec(self, v: Array) -> Array:
+        x = self._in(v)
+        if self.turned:  # (n, m): z = X V, one row a sample
+            z = self.x @ x
+            z = np.matmul(z[:, None, :], self.blocks)[:, 0]
+            return (self.x.T @ z).reshape(np.shape(v))
+        z = self.x @ x.T  # samples × m
+        z = np.matmul(z[:, None, :], self.blocks)[:, 0]
+        return (z.T @ self.x).reshape(np.shape(v))
+
+    def solve(self, g: Array, damping: float = 0.0) -> Array:
+        if len(self.blocks) > 1:
+            return super().solve(g, damping)
+        outer = self.x[0][:, None] * self.x[0]
+        pair = (outer, self.blocks[0]) if self.turned else (self.blocks[0], outer)
+        return Kronecker(*pair, self.shape).solve(g, damping)
+
+
+@dataclass(repr=False)
+class Sum(Structured):
+    """The sum of Hessians, such as a loss and what keeps the weights small."""
+
+    parts: tuple[Structured, ...]
+    shape: tuple[int, ...]
+
+    @property
+    def kind(self) -> str:  # type: ignore[override]
+        return " plus ".join(p.kind for p in self.parts)
+
+    def matrix(self, out: Array | None = None) -> Array:
+        total = self.parts[0].matrix(out)
+        total = total if out is not None else total.copy()
+        for part in self.parts[1:]:
+            if isinstance(part, Diagonal):
+                total.flat[:: self.size + 1] += _flat(part.d)
+            else:
+                total += part.matrix()
+        return total
+
+    def matvec(self, v: Array) -> Array:
+        return sum(part.matvec(v) for part in self.parts)
+
+    def solve(self, g: Array, damping: float = 0.0) -> Array:
+        first, *rest = self.parts
+        if len(rest) == 1 and isinstance(rest[0], Diagonal):
+            d = _flat(rest[0].d)
+            if (d == d[0]).all():  # the same for every entry: a damping
+                return first.solve(g, damping + float(d[0]))
+        return super().solve(g, damping)

@@ -1,0 +1,199 @@
+"""The compiled function: arguments, shapes, results, engines and what they say."""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.engine.common import SIAMESE, model_of
+
+from backproof import Sheet
+from backproof.engine import compiled
+from backproof.engine.compiled import compile_gradient
+from backproof.engine.expressions import RULES
+from backproof.engine.jax_engine import JAX_RULES
+from backproof.engine.numba_rules import BLOCKS, ENTRIES, REDUCTIONS, UNSUPPORTED
+from backproof.engine.numpy_engine import NUMPY_RULES
+from backproof.engine.torch_rules import TORCH_RULES
+from backproof.errors import (
+    BackproofError,
+    MissingExtra,
+    NameProblem,
+    NotAvailable,
+    ShapeProblem,
+    ValueProblem,
+)
+from backproof.operators.table import TABLE
+
+
+def arrays(flat: bool = False) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    column = (lambda n: (n,)) if flat else (lambda n: (n, 1))
+    return {
+        "xA": rng.normal(size=column(4)), "xB": rng.normal(size=column(4)), "y": 1.0,
+        "W1": rng.normal(size=(3, 4)), "b1": rng.normal(size=column(3)),
+        "W2": rng.normal(size=(1, 3)), "b2": 0.5,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("rules", [RULES, NUMPY_RULES, JAX_RULES, TORCH_RULES])
+def test_every_operator_can_be_written(rules: dict[str, Any]) -> None:
+    assert set(TABLE) <= set(rules)
+
+
+def test_every_operator_has_loops_or_is_known_to_have_none() -> None:
+    known = {*ENTRIES, *REDUCTIONS, *BLOCKS, *UNSUPPORTED, "name"}
+    assert set(TABLE) <= known
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_gradients_come_in_the_shape_that_was_passed(flat: bool) -> None:
+    s = Sheet(SIAMESE)
+    f = s.compile("L", engine="numpy")
+    given = arrays(flat)
+    value, gradients = f(**given)
+    assert isinstance(value, float)
+    for name, g in gradients.items():
+        assert np.shape(g) == np.shape(given[name])
+    assert f(**{**given, "W2": given["W2"].tolist(), "y": 1})[0] == pytest.approx(value)
+    assert f(*given.values())[0] == pytest.approx(value)
+    assert set(s.compile("L", wrt="W1", engine="numpy")(**given)[1]) == {"W1"}
+
+
+def test_results_are_fresh_unless_reuse_is_asked_for() -> None:
+    f = compile_gradient(model_of(SIAMESE), "L", engine="numpy")
+    given = arrays()
+    _, first = f(**given)
+    kept = {n: np.copy(g) for n, g in first.items()}
+    f(**{**given, "xA": given["xA"] * 2})
+    for name, g in first.items():
+        np.testing.assert_array_equal(g, kept[name])
+    again = compile_gradient(model_of(SIAMESE), "L", engine="numpy", reuse=True)
+    _, one = again(**given)
+    _, two = again(**{**given, "xA": given["xA"] * 2})
+    assert one["W1"] is two["W1"]
+
+
+def test_arguments_are_never_written_to() -> None:
+    f = compile_gradient(model_of(SIAMESE), "L", engine="numpy")
+    given = arrays()
+    for a in given.values():
+        if isinstance(a, np.ndarray):
+            a.flags.writeable = False
+    f(**given)
+
+
+def test_other_shapes_compile_anew_and_symbolic_sizes_are_found() -> None:
+    f = compile_gradient(
+        model_of("given X in R[N, d + 1]\nlearn w in R[d + 1]\nL = sumsq(X @ w)/N"), "L",
+        engine="numpy",
+    )  # fmt: skip
+    for n, d in ((3, 4), (7, 2), (1, 2)):
+        X, w = np.ones((n, d)), np.ones(d)
+        value, gradients = f(X=X, w=w)
+        assert value == pytest.approx(d * d)
+        np.testing.assert_allclose(gradients["w"], np.full(d, 2.0 * d))
+
+
+def test_values_of_the_sheet_are_defaults() -> None:
+    f = Sheet("given x = [1, 2]\nlearn w in R[2]\nL = w.T @ x").compile(engine="numpy")
+    value, gradients = f(w=np.array([3.0, 4.0]))
+    assert value == 11.0
+    np.testing.assert_array_equal(gradients["w"], [1.0, 2.0])
+
+
+def test_names_that_are_words_of_python() -> None:
+    f = Sheet(
+        "given x, lambda in R\nlearn print in R, np in R\nL = lambda*(print*x + np)**2"
+    ).compile(engine="numpy")
+    value, gradients = f(**{"x": 1.0, "lambda": 2.0, "print": 1.0, "np": 2.0})
+    assert value == 18.0
+    assert gradients == {"print": 12.0, "np": 12.0}
+
+
+def test_an_intermediate_name_may_be_derived_by() -> None:
+    f = Sheet(SIAMESE).compile("L", wrt=["z2", "W2"], engine="numpy")
+    _, gradients = f(**arrays())
+    assert set(gradients) == {"z2", "W2"}
+
+
+# --- what is told -----------------------------------------------------------------------------
+
+
+def test_a_wrong_shape_names_the_argument() -> None:
+    f = compile_gradient(model_of(SIAMESE), "L", engine="numpy")
+    with pytest.raises(ShapeProblem, match=r"XA has shape|xA has shape \(5,\)"):
+        f(**{**arrays(), "xA": np.zeros(5)})
+    with pytest.raises(ShapeProblem) as told:
+        f(**{**arrays(), "W1": np.zeros((4, 3))})
+    assert "W1 has shape (4, 3), and the sheet says (3, 4)." in str(told.value)
+    assert "W1.T has the shape that fits" in str(told.value)
+
+
+def test_sizes_that_do_not_agree_name_the_size() -> None:
+    f = compile_gradient(
+        model_of("given X in R[N, d]\ngiven y in R[N]\nlearn w in R[d]\nL = sse(X @ w, y)"), "L",
+        engine="numpy",
+    )  # fmt: skip
+    with pytest.raises(ShapeProblem, match=r"y has shape .*where N is 3"):
+        f(X=np.ones((3, 2)), y=np.ones(4), w=np.ones(2))
+
+
+def test_missing_unknown_and_wrong_arguments() -> None:
+    f = compile_gradient(model_of(SIAMESE), "L", engine="numpy")
+    given = arrays()
+    with pytest.raises(BackproofError, match="'W9' is not an argument"):
+        f(**given, W9=1)
+    del given["b2"]
+    with pytest.raises(BackproofError, match=r"[bB]2 is missing"):
+        f(**given)
+    with pytest.raises(ValueProblem, match="must be an array of numbers"):
+        f(**given, b2="five")
+
+
+def test_an_unknown_name_and_engine() -> None:
+    s = Sheet(SIAMESE)
+    with pytest.raises(NameProblem, match="The sheet has no 'W11'") as told:
+        s.compile("L", wrt=["W11"])
+    assert "did you mean W1?" in str(told.value)
+    with pytest.raises(BackproofError, match="There is no engine 'torch'"):
+        s.compile("L", engine="torch")
+    with pytest.raises(BackproofError, match="float64 or float32"):
+        s.compile("L", dtype="int8")
+    with pytest.raises(ShapeProblem, match=r"[oO]nly a number has gradients"):
+        s.compile("a1")
+
+
+@pytest.mark.parametrize("library", ["jax", "numba"])
+def test_a_missing_library_is_told_with_its_install_command(
+    library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *more: Any, **options: Any) -> Any:
+        if name.split(".")[0] == library:
+            raise ImportError(name)
+        return real(name, *more, **options)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(MissingExtra) as told:
+        compile_gradient(model_of(SIAMESE), "L", engine=library)
+    assert f'pip install "backproof[{library}]"' in str(told.value)
+
+
+def test_auto_says_what_it_picked_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, "installed", lambda library: False)
+    f = compile_gradient(model_of(SIAMESE), "L")
+    f(**arrays())
+    assert f.engine == "numpy"
+    assert "numba, which is faster at this size, is not installed" in f.why
+    assert "numpy" in repr(f)
+
+
+def test_an_operator_without_loops_is_named() -> None:
+    pytest.importorskip("numba")
+    f = compile_gradient(model_of("learn A in R[3, 3]\nL = logdet(A)"), "L", engine="numba")
+    with pytest.raises(NotAvailable, match=r"'(logdet|inv)'"):
+        f(A=np.eye(3))

@@ -1,0 +1,119 @@
+"""Exported files are executed, against the engine."""
+
+from __future__ import annotations
+
+import ast
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from tests.calculus.test_gradients_jax import one
+from tests.engine.common import SIAMESE, model_of, point_of, same
+from tests.engine.test_engines import CALM
+from tests.strategies import EXTRAS, HEADS, LAYERS, Network, networks
+
+from backproof.engine.compiled import compile_gradient
+from backproof.engine.export import export
+from backproof.errors import BackproofError
+
+SOFTMAX = """# Softmax regression
+given X in R[N, d]
+given Y in onehot[N, K]
+learn W in R[d, K], b in R[1, K]
+P = softmax(X @ W + b)
+L = cross_entropy(P, Y) + 0.1*sumsq(W)
+"""
+LIBRARIES = ["numpy", *(
+    pytest.param(n, marks=pytest.mark.skipif(find_spec(n) is None, reason=f"{n} is not installed"))
+    for n in ("jax", "torch")
+)]  # fmt: skip
+
+
+def run(text: str, to: str) -> None:
+    with np.errstate(all="ignore"):
+        model = model_of(text)
+        source = export(model, to, "L")
+        module: dict[str, Any] = {}
+        exec(compile(source, f"{to}.py", "exec"), module)
+        point = point_of(model)
+        f = compile_gradient(model, "L", engine="numpy")
+        values = {n: point.floats[n] for n in f.names}
+        want, gradients = f(**values)
+        if to == "jax":
+            import jax
+
+            with jax.enable_x64(True):
+                value, got = module["value_and_gradients"](**values)
+        else:
+            value, got = module["value_and_gradients"](**values)
+    same(value, want, source)
+    assert set(got) <= set(gradients)
+    for name, g in got.items():
+        same(g, gradients[name], f"{name}\n{source}")
+        assert tuple(np.shape(g)) == values[name].shape
+
+
+@pytest.mark.parametrize("to", LIBRARIES)
+@pytest.mark.parametrize("text", [SIAMESE, SOFTMAX], ids=["siamese", "softmax"])
+def test_exported_files_compute_what_the_engine_does(text: str, to: str) -> None:
+    run(text, to)
+
+
+@pytest.mark.parametrize("to", LIBRARIES)
+@pytest.mark.parametrize("rows", [False, True], ids=["column", "rows"])
+def test_every_layer_and_loss(rows: bool, to: str) -> None:
+    for layer in sorted(set(LAYERS)):
+        run(one(rows, layer).text, to)
+    for head in HEADS:
+        run(one(rows, head=head).text, to)
+    for extra in EXTRAS:
+        run(one(rows, extra=extra).text, to)
+
+
+@CALM
+@given(networks(max_layers=2))
+def test_random_networks_as_numpy_files(network: Network) -> None:
+    model = model_of(network.text)
+    if model.open_dimensions(model.leaves["L"]) or "R[d" not in network.text:
+        run(network.text, "numpy")
+
+
+def test_torch_files_parse_also_without_torch() -> None:
+    for text in (SIAMESE, SOFTMAX):
+        source = export(model_of(text), "torch")
+        ast.parse(source)
+        assert "import torch" in source
+        assert "numpy" not in source
+
+
+def test_the_derivation_stands_in_comments() -> None:
+    source = export(model_of(SOFTMAX), "numpy")
+    assert source.startswith('"""Softmax regression: L and its gradients, in NumPy.')
+    assert "# ∂L/∂W = X.T @ (P - Y)/N + W/5" in source
+    assert max(map(len, source.splitlines())) <= 100
+
+
+def test_columns_may_be_flat() -> None:
+    module: dict[str, Any] = {}
+    exec(export(model_of(SIAMESE), "numpy"), module)
+    rng = np.random.default_rng(0)
+    _, gradients = module["value_and_gradients"](
+        rng.normal(size=4), rng.normal(size=4), 1.0, rng.normal(size=(3, 4)), np.zeros(3),
+        rng.normal(size=(1, 3)), 0.0,
+    )  # fmt: skip
+    assert gradients["b1"].shape == (3,)
+    assert gradients["W1"].shape == (3, 4)
+
+
+def test_latex_is_the_working_of_every_gradient() -> None:
+    text = export(model_of(SIAMESE), "latex")
+    assert text.startswith(r"\documentclass")
+    assert text.count(r"\begin{document}") == 1
+    assert "W" in text
+
+
+def test_an_unknown_target_is_told() -> None:
+    with pytest.raises(BackproofError, match="There is no export to 'fortran'"):
+        export(model_of(SIAMESE), "fortran")
