@@ -214,7 +214,9 @@ class Entries:
             bottom.insert(0, self.graph.number(size.denominator))
         result = product_of(top) or self.graph.number(1)
         divisor = product_of(bottom)
-        if divisor is not None:
+        if divisor is not None and _crossed(result, divisor):
+            result = product_of([result, 1 / divisor]) or result
+        elif divisor is not None:
             result = result / divisor
         return -result if coefficient < 0 else result
 

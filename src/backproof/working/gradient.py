@@ -22,6 +22,8 @@ from backproof.calculus.values import sheet_values
 from backproof.calculus.witness import contradiction, verify_gradient
 from backproof.errors import BackproofError, NameProblem, ShapeProblem
 from backproof.language import syntax as ast
+from backproof.language.functions import CONSTANTS
+from backproof.language.names import free_names
 from backproof.operators.dims import show_shape
 from backproof.operators.node import Node
 from backproof.working.chain_rule import chain_steps
@@ -171,12 +173,16 @@ class Page:
         """The longest part that is long and stands there twice, or that has a short name."""
         counts: dict[ast.Expr, int] = {}
         for e in ast.walk(expr):
-            if isinstance(e, ast.Apply):
+            if isinstance(e, ast.Apply) and self._closed(e):
                 counts[e] = counts.get(e, 0) + 1
         known = [e for e in counts if e in self._short]
         free = any(c not in self.taken for c in ABBREVIATIONS)
         twice = [e for e, n in counts.items() if n > 1 and free and len(written(e)) >= LONG_PART]
         return max([*known, *twice], key=lambda e: len(written(e)), default=None)
+
+    def _closed(self, expr: ast.Expr) -> bool:
+        """Whether the expression stands for itself: no index of a sum around it occurs in it."""
+        return all(n.id in self.taken or n.id in CONSTANTS for n in free_names(expr))
 
     def _spelled(self, expr: ast.Expr) -> bool:
         names = {e.id for e in ast.walk(expr) if isinstance(e, ast.Name)}
