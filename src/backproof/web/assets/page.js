@@ -327,6 +327,7 @@ async function local(name) {
     body.replaceChildren(make("p", { textContent: error.message }));
   }
   box.replaceChildren(head, ...(told?.value ? [make("pre", { textContent: `${name} = ${told.value}` })] : []), body);
+  box.scrollIntoView({ block: "nearest" });
 }
 
 // --- views ---------------------------------------------------------------------------------------
