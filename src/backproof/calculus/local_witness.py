@@ -42,7 +42,7 @@ def verify_local(
             if found.of in model.leaves:
                 here[found.of] = run.named(found.of)
             base = here[found.by]
-            if not defined(run.value(node)) or on_kink(run, [node]):
+            if not defined(run.value(node)) or on_kink(run, [node], jumps=True):
                 continue
             direction, passed = _random(base.shape, rng), _random(run.value(node).shape, rng)
             held = held_fixed(model, run, node)

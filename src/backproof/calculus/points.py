@@ -285,8 +285,11 @@ def _identity(n: int) -> Array:
     return out
 
 
-def on_kink(run: Evaluator, nodes: Iterable[Node]) -> bool:
-    """Whether any piecewise operator below the nodes is evaluated exactly at its kink."""
+def on_kink(run: Evaluator, nodes: Iterable[Node], *, jumps: bool = False) -> bool:
+    """Whether any piecewise operator below the nodes is evaluated exactly at its kink.
+
+    jumps   points where an order of two numbers flips count too
+    """
     from backproof.operators.node import postorder, quantities
 
     seen: set[str] = set()
@@ -298,6 +301,9 @@ def on_kink(run: Evaluator, nodes: Iterable[Node]) -> bool:
                 for zero in node.op.kinks(node):
                     if (run.value(zero) == 0).any():
                         return True
+            flips = node.op.jumps(node) if jumps and node.op.jumps is not None else ()
+            if any((run.value(zero) == 0).any() for zero in flips):
+                return True
         for name in quantities(batch) - seen:
             seen.add(name)
             if name in run.definitions:

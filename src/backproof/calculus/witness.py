@@ -155,7 +155,7 @@ def _slope(
     """(evaluator at the point, direction, slope of root along it), or None where undefined."""
     run = point.evaluator(model, exact=True)
     base = run.named(wrt)
-    if not defined(run.value(root)) or on_kink(run, [root]):
+    if not defined(run.value(root)) or on_kink(run, [root], jumps=True):
         return None
     direction = np.empty(base.shape, dtype=object)
     for index in np.ndindex(*base.shape):

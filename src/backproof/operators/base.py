@@ -84,6 +84,7 @@ class Operator:
     elementwise   arguments are broadcast entry by entry
     domain        where a single argument must lie: real | positive | nonzero | unit | binary
     kinks         the arguments whose zeros are points without a derivative
+    jumps         the arguments at whose zeros the value jumps (orders of two numbers)
     signature     how the derivative test draws arguments: shapes such as ("n", "mn", "nn")
     promises      what is known of every entry of the result: "positive", "binary", or
                   "rows sum to one" along its axis
@@ -107,6 +108,7 @@ class Operator:
     elementwise: bool = False
     domain: str = "real"
     kinks: Callable[[Node], Sequence[Node]] | None = None
+    jumps: Callable[[Node], Sequence[Node]] | None = None
     promises: str = ""
     position: Callable[[Notation, Node], Index | None] | None = None
     holds: bool = False

@@ -259,6 +259,7 @@ def _compare(name: str) -> Operator:
         lambda xp, node, a: xp.truth(ufunc(a[0], a[1])),
         index,
         elementwise=True,
+        jumps=None if name in ("eq", "ne") else lambda n: (n.args[0] - n.args[1],),
     )
 
 
