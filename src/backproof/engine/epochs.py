@@ -271,6 +271,8 @@ def _numba(plan: Plan) -> tuple[Epoch, str]:
 
 def _numba_source(plan: Plan, w: Any) -> str:
     """The whole epoch as the text of one function."""
+    from backproof.engine.numba_writer import made
+
     word = {n: w.arguments.get(n, f"p_{n}") for n in (*plan.program.inputs, *plan.learned)}
     speed = {n: f"v_{k}" for k, n in enumerate(plan.learned)}
     given = {n: f"d_{k}" for k, n in enumerate(plan.data)}
@@ -278,7 +280,7 @@ def _numba_source(plan: Plan, w: Any) -> str:
             *speed.values(), "order", "rate"]  # fmt: skip
     lines = [f"def epoch({', '.join(head)}):"]
     lines += [f"    {word[n]} = np.empty({plan.taken.cores[n]}, F)" for n in plan.data]
-    lines += [f"    {line}" for line in w.allocations]
+    lines += [f"    {line}" for line in made(w.allocations)]
     lines += ["    losses = 0.0", f"    steps = len(order) // {plan.batch}",
               "    for step in range(steps):"]  # fmt: skip
     for n in plan.data:
@@ -307,8 +309,7 @@ def _numba_source(plan: Plan, w: Any) -> str:
 
 def _entry(word: str, core: tuple[int, ...], w: Any) -> str:
     """An entry of a gradient, whose array may lack its axes of one."""
-    full = f"{word} = np.empty({core}, F)" in w.allocations
-    if full:
+    if w.allocations.get(word) == core:
         return f"{word}[r, q]"
     own = [i for i, n in zip(("r", "q"), core, strict=True) if n != 1]
     return f"{word}[{', '.join(own)}]" if own else word

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from backproof.engine.numba_rules import BLOCKS, ENTRIES, REDUCTIONS
-from backproof.engine.numba_writer import Writer
+from backproof.engine.numba_writer import Writer, carved
 from backproof.engine.numpy_engine import Again
 from backproof.engine.program import VALUE, Program
 from backproof.engine.signature import Taken
+from backproof.engine.source import identifiers
 from backproof.errors import MissingExtra, NotAvailable
 
 FAST = {"reassoc", "contract", "nsz", "arcp"}  # sums may be reordered; NaN and infinity stay
@@ -97,19 +98,30 @@ def has_blas() -> bool:
     return find_spec("scipy") is not None
 
 
-def function_source(program: Program, taken: Taken) -> tuple[str, Writer]:
-    """The function as text, and what was written."""
+def function_source(program: Program, taken: Taken) -> tuple[str, Writer, int]:
+    """(the function as text, what was written, the length of its workspace).
+
+    Results that are arrays are arguments too: to make them outside costs less than to return them.
+    """
     w = Writer(program, taken, blas=has_blas())
     w.write()
-    head = [f"def f({', '.join(w.arguments.values())}):"]
+    outs = {w.results[n]: w.allocations[w.results[n]] for n in arrays_out(program, taken)}
+    inner = {n: s for n, s in w.allocations.items() if n not in outs}
+    lines, length = carved(inner, "work")
+    head = [f"def f({', '.join([*w.arguments.values(), 'work', *outs])}):"]
     for name, word in w.arguments.items():
         shape = taken.shapes[name]
         if shape:
             test = " or ".join(f"{word}.shape[{k}] != {n}" for k, n in enumerate(shape))
             head.append(f"    if {test}: raise Again")
-    lines = [*head, *(f"    {line}" for line in (*w.allocations, *w.body))]
-    results = ", ".join(w.results[n] for n in program.outputs)
-    return "\n".join([*lines, f"    return {results},"]) + "\n", w
+    head += [f"    {line}" for line in (*lines, *w.body)]
+    numbers = [w.results[n] for n in program.outputs if not taken.results[n]]
+    return "\n".join([*head, f"    return {', '.join(numbers) or '0.0'}"]) + "\n", w, length
+
+
+def arrays_out(program: Program, taken: Taken) -> list[str]:
+    """The outputs that are arrays."""
+    return [n for n in program.outputs if taken.results[n]]
 
 
 def build(
@@ -118,42 +130,48 @@ def build(
     """(the compiled function of positional arrays, its source)."""
     numba = load_numba()
     supports(program)
-    text, w = function_source(program, taken)
+    text, w, length = function_source(program, taken)
     kind = np.dtype(dtype)
     names: dict[str, Any] = {**namespace(), "F": kind.type}
     names.update({n: np.asarray(v, kind) for n, v in w.tables.items()})
     exec(compile(text, "<backproof numba>", "exec"), names)
-    number = numba.float64
     scalar = numba.from_dtype(kind)
-    types = []
-    for name in program.inputs:
-        if taken.kinds[name] in ("float", "number"):
-            types.append(number)
-        else:
-            types.append(numba.types.Array(scalar, len(taken.shapes[name]), "C"))
+
+    def array(shape: tuple[int, ...]) -> Any:
+        return numba.types.Array(scalar, len(shape), "C")
+
+    types = [
+        numba.float64 if taken.kinds[n] in ("float", "number") else array(taken.shapes[n])
+        for n in program.inputs
+    ]
+    types += [array((1,)), *(array(taken.results[n] or ()) for n in arrays_out(program, taken))]
     fast = numba.njit([tuple(types)], fastmath=FAST, error_model="numpy")(names["f"])
-    return adapted(program, taken, fast, kind), text
+    return adapted(program, taken, fast, kind, np.empty(max(1, length), kind), reuse), text
 
 
 def adapted(
-    program: Program, taken: Taken, fast: Callable[..., Any], kind: Any
+    program: Program, taken: Taken, fast: Callable[..., Any], kind: Any, work: Any, reuse: bool
 ) -> Callable[..., Any]:
     """The compiled function with named results; arrays of another kind are copied first."""
-    from backproof.engine.source import identifiers
-
-    words = identifiers(program.inputs, ("fast", "cast", "np", "F"))
-    names: dict[str, Any] = {"fast": fast, "F": kind}
-    lines = [f"def f({', '.join(words.values())}):"]
+    words = identifiers(program.inputs, ("fast", "take", "work", "empty", "F", "zeros"))
+    names: dict[str, Any] = {"fast": fast, "F": kind, "work": work, "empty": np.empty}
     names["take"] = lambda x: np.ascontiguousarray(x, kind).reshape(np.shape(x))
+    lines = [f"def f({', '.join(words.values())}):"]
     for name, word in words.items():
         if taken.kinds[name] == "cast":
             lines.append(f"    {word} = take({word})")
-    outs = [f"r{k}" for k, _ in enumerate(program.outputs)]
-    lines.append(f"    {', '.join(outs)}, = fast({', '.join(words.values())})")
-    pairs = ", ".join(
-        f"{n!r}: {r}" for n, r in zip(program.outputs, outs, strict=True) if n != VALUE
-    )
-    value = "r0, " if VALUE in program.outputs else ""
+    results = {n: f"_r{k}" for k, n in enumerate(program.outputs)}
+    outs = arrays_out(program, taken)
+    for n in outs:
+        if reuse:
+            names[results[n]] = np.empty(taken.results[n] or (), kind)
+        else:
+            lines.append(f"    {results[n]} = empty({taken.results[n]}, F)")
+    numbers = [results[n] for n in program.outputs if n not in outs]
+    call = f"fast({', '.join([*words.values(), 'work', *(results[n] for n in outs)])})"
+    lines.append(f"    {', '.join(numbers)} = {call}" if numbers else f"    {call}")
+    pairs = ", ".join(f"{n!r}: {r}" for n, r in results.items() if n != VALUE)
+    value = f"{results[VALUE]}, " if VALUE in program.outputs else ""
     lines.append(f"    return {value}{{{pairs}}}")
     exec(compile("\n".join(lines), "<backproof numba call>", "exec"), names)
     f: Callable[..., Any] = names["f"]

@@ -7,6 +7,7 @@ cheap to write again is written where it is used, so that elementwise chains run
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
 from backproof.engine.numba_rules import (
@@ -35,13 +36,13 @@ MOST_INLINED = 400  # characters of an entry before it gets an array of its own
 BLAS = 20_000  # multiplications from which a product is left to BLAS
 RESERVED = ("np", "math", "F", "acc", "top", "best", "square_", "power_", "sigmoid_", "softplus_",
             "relu_", "step_", "sign_", "log_", "sqrt_", "Again", "range", "order", "rate",
-            "momentum", "steps", "losses")  # fmt: skip
+            "momentum", "steps", "losses", "work")  # fmt: skip
 
 
 class Writer:
     """Writes one program for one signature.
 
-    allocations   statements that make the arrays, before everything
+    allocations   array -> its shape, of the arrays that must be there before everything
     body          the statements
     results       output name -> the variable that holds it
     """
@@ -67,7 +68,7 @@ class Writer:
         self.roots = {n.id for n in program.outputs.values()}
         self.held: dict[int, str] = {}  # node id -> the array or variable of its value
         self.live: dict[int, list[int]] = {}
-        self.allocations: list[str] = []
+        self.allocations: dict[str, tuple[int, ...]] = {}
         self.body: list[str] = []
         self.tables: dict[str, Any] = {}
         self.results: dict[str, str] = {}
@@ -194,7 +195,7 @@ class Writer:
         name = self.labels.get(node.id) or self.fresh()
         shape = [n for n in self.axes(node) if n != 1]
         if shape:
-            self.allocations.append(f"{name} = np.empty({_tuple(shape)}, F)")
+            self.allocations[name] = tuple(shape)
         loops: list[tuple[str, int]] = []
         env: Env = {v: self.bound(loops, self.size(v.size)) for v in node.loops}
         core = tuple(self.bound(loops, self.size(d)) for d in node.shape)
@@ -301,7 +302,7 @@ class Writer:
         loops: list[tuple[str, int]] = []
         env: dict[Loop, str] = {}
         core = tuple(self.bound(loops, self.size(d)) for d in node.shape)
-        if shape is None:
+        if not shape:
             word = self.held.get(node.id)
             self.results[name] = word if word else self.entry(node, env, core)
             return
@@ -311,15 +312,31 @@ class Writer:
             self.results[name] = held
             return
         word = self.fresh()
-        self.allocations.append(f"{word} = np.empty({_tuple(shape)}, F)")
+        self.allocations[word] = tuple(shape)
         if len(shape) == len(core):
             own = core
         else:
             own = tuple(i for i, n in zip(core, self.axes(node), strict=True) if n != 1)
             own = own or ("0",) * len(shape)
-        place = f"[{', '.join(own)}]" if shape else "[()]"
+        place = f"[{', '.join(own)}]"
         self._nest(loops, [f"{word}{place} = {self.entry(node, env, core)}"])
         self.results[name] = word
+
+
+def made(allocations: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """Statements that make arrays."""
+    return [f"{name} = np.empty({_tuple(shape)}, F)" for name, shape in allocations.items()]
+
+
+def carved(allocations: Mapping[str, tuple[int, ...]], work: str) -> tuple[list[str], int]:
+    """(statements that cut arrays out of one flat array, how long it must be)."""
+    lines, at = [], 0
+    for name, shape in allocations.items():
+        size = prod(shape)
+        view = f"{work}[{at} : {at + size}]"
+        lines.append(f"{name} = {view}" + (f".reshape({_tuple(shape)})" if len(shape) != 1 else ""))
+        at += size
+    return lines, at
 
 
 def _tuple(shape: Sequence[int]) -> str:
