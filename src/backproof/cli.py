@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import click
 
+from backproof.papers.commands import COMMANDS
+
 if TYPE_CHECKING:
     from backproof.language.sheet import Sheet
     from backproof.render.lines import Line
@@ -496,6 +498,12 @@ def export(
         _print(text)
     else:
         save(out_file, text)
+
+
+# --- papers --------------------------------------------------------------------------------------
+
+for _command in COMMANDS:
+    main.add_command(_command)
 
 
 # --- the live page --------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""Papers: questions with marks, variants, keys, marking, export to where courses live."""

@@ -1,0 +1,93 @@
+"""The commands of papers: mark, variants, lint, quiz. Options and streams; no answers made.
+
+Only click is imported before a command runs.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from backproof.papers.grading import Progress
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("paper", type=_FILE)
+@click.argument("scripts", type=_FILE, nargs=-1, required=True)
+@click.option("--out", type=_FILE, required=True, help="The directory for marks and feedback.")
+@click.option(
+    "--override",
+    "overrides",
+    nargs=4,
+    multiple=True,
+    metavar="STUDENT ITEM MARKS REASON",
+    help="Decide a line by hand; kept when marked again.",
+)
+@click.option("--digits", default="1/4", show_default=True, help="What too few digits cost.")
+@click.option("--early", default="1/4", show_default=True, help="What rounding early costs.")
+@click.option("--workers", type=click.IntRange(1, 64), help="How many processes.")
+def mark(
+    paper: Path,
+    scripts: tuple[Path, ...],
+    out: Path,
+    overrides: tuple[tuple[str, str, str, str], ...],
+    digits: str,
+    early: str,
+    workers: int | None,
+) -> None:
+    """Mark SCRIPTS (text files, directories of them, or CSV files of a class) on PAPER.
+
+    An error is carried forward: what follows from a student's own value counts. Stopped half-way
+    and run again, it goes on where it was.
+    """
+    from backproof.papers.grading import mark_class
+    from backproof.papers.marking import Scheme
+
+    scheme = Scheme(_share(digits), _share(early))
+    done = mark_class(
+        paper, scripts, out, scheme=scheme, overrides=overrides, workers=workers,
+        progress=_progress(),
+    )  # fmt: skip
+    click.echo(f"{done.scripts} scripts, {done.marked_now} marked now; results in {done.out}.")
+    if done.to_review:
+        click.echo(f"{done.to_review} lines wait for a person: {done.out / 'review.csv'}")
+
+
+def _share(text: str) -> Fraction:
+    from fractions import Fraction
+
+    try:
+        value = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        value = Fraction(-1)
+    if not 0 <= value <= 1:
+        raise click.BadParameter(f"'{text}' is no share; write a number from 0 to 1, or 1/4.")
+    return value
+
+
+def _progress() -> Progress | None:
+    """Counts on a terminal."""
+    if not sys.stderr.isatty():
+        return None
+    started = time.monotonic()
+
+    def done(finished: int, total: int) -> None:
+        spent = time.monotonic() - started
+        text = f"\rmarked {finished} of {total} scripts, {spent:.0f} s"
+        sys.stderr.write(text if finished < total else "\r\033[K")
+        sys.stderr.flush()
+
+    return done
+
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+COMMANDS: tuple[click.Command, ...] = (mark,)

@@ -1,0 +1,49 @@
+"""The answer key: every item with its answer, its marks and the interval that is accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from backproof.language.format import unparse
+from backproof.papers.marking import Scheme, SheetMarker, Truth, accepted_text
+from backproof.papers.naming import right_form
+from backproof.papers.numbers import show
+from backproof.papers.paper import CHOICE, GRADIENT, MATCH, Item, Paper, PaperSheet
+
+
+def key_text(paper: Paper, title: str = "") -> str:
+    """The key of a paper as Markdown."""
+    return "\n".join(_lines(paper, title or paper.title)) + "\n"
+
+
+def _lines(paper: Paper, title: str) -> Iterator[str]:
+    yield f"# Key: {title}\n"
+    yield f"{float(paper.marks):g} marks."
+    for sheet in paper.sheets:
+        if not sheet.items:
+            continue
+        marker = SheetMarker(sheet, Scheme())
+        yield f"\n## {sheet.name}: {sheet.sheet.title}\n"
+        for item in sheet.items:
+            marks = f"{float(item.marks):.3g}"
+            truth = marker.truths.get(item.key)
+            yield f"- `{item.key}` ({marks}): {_answer(sheet, item, truth, marker)}"
+
+
+def _answer(sheet: PaperSheet, item: Item, truth: Truth | None, marker: SheetMarker) -> str:
+    if truth is not None:
+        places = marker.rounding.decimals
+        how = " (found by sampling)" if truth.sampled else ""
+        form = ""
+        if item.kind == GRADIENT and (found := right_form(sheet, item)) is not None:
+            form = f" = {unparse(found)}"
+        return (
+            f"`{show(truth.centre, places)}`{form}; accepted "
+            f"{accepted_text(truth.ends, places)}{how}"
+        )
+    if item.kind in (CHOICE, MATCH):
+        return f"**{item.answer}**"
+    if item.answer:
+        return f"`{item.answer}`"
+    form_ = right_form(sheet, item) if item.expr is not None else None
+    return f"`{unparse(form_)}`" if form_ is not None else "read by a person"

@@ -1,0 +1,473 @@
+"""Marks one script: every line gets a verdict, marks and the reason, with errors carried forward.
+
+A value is right where consistent rounding can produce it. Where it is not, the sheet is evaluated
+with the values that the student wrote above it: a value that follows from these is right too, so
+that one slip costs once. Rounding, shapes, follow-through and what a person must look at are kept
+apart; the guards are in `guards`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from backproof.language import syntax as ast
+from backproof.operators.arithmetic import decimal_context
+from backproof.operators.node import Node, quantities
+from backproof.papers.guards import trivial_rest, trivial_value
+from backproof.papers.intervals import SLACK, Ends, IntervalEvaluator, widened
+from backproof.papers.lines import other_line
+from backproof.papers.naming import Namer
+from backproof.papers.numbers import Numeric, fitted, read_numeric, show
+from backproof.papers.paper import EQUATION, GRADIENT, VALUE, Item, Paper, PaperSheet
+from backproof.papers.scripts import Script
+from backproof.papers.symbolic import SymbolicJudge, constant_value
+
+Array = Any
+RIGHT, FOLLOWS, WRONG, DIGITS = "right", "follows", "wrong", "digits"
+SHAPE, BLANK, UNREADABLE, UNDECIDED = "shape", "blank", "unreadable", "undecided"
+GUARDED, EARLY = "no follow-through", "rounded early"
+QUEUED = (UNDECIDED, UNREADABLE)
+MOST_WRONG = 3  # wrong values that a line uses, of which every combination is tried
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """What smaller matters cost, as shares of a line's marks.
+
+    digits   a right value with too few digits
+    early    a value that is off because intermediate results were rounded against the policy
+    """
+
+    digits: Fraction = Fraction(1, 4)
+    early: Fraction = Fraction(1, 4)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One marked line.
+
+    share     the share of the marks that it earns; None where a person has to decide
+    reason    why, in a sentence
+    mistake   the mistake by name, where it has one
+    carried   the student's own wrong values that it follows from
+    """
+
+    item: str
+    answer: str
+    verdict: str
+    share: Fraction | None
+    reason: str
+    mistake: str = ""
+    carried: tuple[str, ...] = ()
+
+
+@dataclass
+class _Written:
+    """A value that the student wrote: its ends, whether it is right, why it is not carried on."""
+
+    label: str
+    node: Node
+    name: str | None
+    ends: Ends
+    centre: Array
+    right: bool
+    barred: str = ""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The right value of an item: exact, and as the interval that rounding can produce."""
+
+    node: Node
+    centre: Array
+    ends: Ends
+    sampled: bool
+
+
+class SheetMarker:
+    """Marks the lines of one sheet."""
+
+    def __init__(self, sheet: PaperSheet, scheme: Scheme) -> None:
+        self.sheet = sheet
+        self.scheme = scheme
+        self.model = sheet.model
+        self.rounding = sheet.values.rounding
+        self.unit = 0.5 * 10.0**-self.rounding.decimals
+        self.sizes = self.model.number_sizes()
+        self.definitions = sheet.values.evaluator.definitions
+        self.symbolic = SymbolicJudge(sheet)
+        self.namer = Namer(sheet)
+        self._nodes: dict[str, Node] = {}
+        self._below: dict[int, frozenset[str]] = {}
+        with decimal_context(), np.errstate(all="ignore"):
+            values = self.model.given_values(exact=True)
+        self.givens = {n: np.asarray(a, dtype=np.float64) for n, a in values.items()}
+        self.positions = {name: k for k, name in enumerate(self.model.sheet.order)}
+
+    # --- the truth ---------------------------------------------------------------------------
+
+    @cached_property
+    def right_run(self) -> IntervalEvaluator:
+        """The evaluation with the given values."""
+        return self._run({}, ())
+
+    @cached_property
+    def truths(self) -> dict[str, Truth]:
+        """Every numeric item's truth, by its key."""
+        found: dict[str, Truth] = {}
+        for item in self.sheet.items:
+            truth = self.truth_of(item.expr) if item.kind in (VALUE, GRADIENT) else None
+            if truth is not None:
+                found[item.key] = truth
+        return found
+
+    def truth_of(self, expr: ast.Expr | None) -> Truth | None:
+        """The truth of an expression; None where it has no value."""
+        values = self.sheet.values
+        if expr is None or not values.computable(self.model.node(expr)):
+            return None
+        with np.errstate(all="ignore"):
+            node = self._definition(expr)
+            centre = values.named(expr.id) if isinstance(expr, ast.Name) else values.value(node)
+            run = self.right_run
+            before, run.sampled = run.sampled, False
+            ends = widened(run.value(node), self.unit)
+            sampled, run.sampled = run.sampled, before
+        exact = np.asarray(centre, dtype=np.float64)
+        low, high = np.minimum(ends[0], exact), np.maximum(ends[1], exact)
+        return Truth(node, exact, (low, high), sampled)
+
+    def _definition(self, expr: ast.Expr) -> Node:
+        """What computes an expression: of a name, its right-hand side."""
+        if isinstance(expr, ast.Name):
+            found = self.sheet.values.definition(expr.id)
+            if found is not None:
+                return found
+        return self.sheet.values.node(expr)
+
+    def _run(self, names: Mapping[str, Ends], held: Sequence[_Written]) -> IntervalEvaluator:
+        values: dict[str, Ends] = {n: (a, a) for n, a in self.givens.items()}
+        values.update(names)
+        run = IntervalEvaluator(self.sizes, values, self.definitions, self._after)
+        for one in held:
+            run.hold(one.node, one.ends)
+        return run
+
+    def _after(self, name: str, ends: Ends) -> Ends:
+        """What rounding an intermediate result may do to it, under the sheet's policy."""
+        node = self.model.definitions.get(name)
+        if node is not None and node.op.name in ("fill", "literal"):
+            return ends
+        if self.rounding.stated and not self.rounding.each:
+            return ends
+        return widened(ends, self.unit)
+
+    def below(self, node: Node) -> frozenset[str]:
+        """Every quantity that a node depends on."""
+        if node.id not in self._below:
+            pending, seen = list(quantities([node])), set[str]()
+            while pending:
+                name = pending.pop()
+                if name not in seen:
+                    seen.add(name)
+                    if name in self.definitions:
+                        pending.extend(quantities([self.definitions[name]]))
+            self._below[node.id] = frozenset(seen)
+        return self._below[node.id]
+
+    # --- a script ----------------------------------------------------------------------------
+
+    def mark(self, answers: Mapping[str, str], extra: Mapping[str, str]) -> Iterator[Line]:
+        """The lines of one script on this sheet, one for every item, in the paper's order."""
+        written: list[_Written] = []
+        equations: dict[str, str] = {}
+        lines: dict[str, Line] = {}
+        with np.errstate(all="ignore"):
+            for item, text in self._in_order(answers, extra):
+                if item.kind == EQUATION or (item.kind == GRADIENT and item.key not in self.truths):
+                    line = self._equation(item, text, equations)
+                elif item.kind in (VALUE, GRADIENT):
+                    line = self._value(item, text, written)
+                else:
+                    line = other_line(self.sheet, item, text, self.symbolic)
+                lines[item.id] = line
+        for item in self.sheet.items:
+            found = lines.get(item.id)
+            yield found or Line(item.id, "", BLANK, Fraction(0), "nothing is written.")
+
+    def _in_order(
+        self, answers: Mapping[str, str], extra: Mapping[str, str]
+    ) -> list[tuple[Item, str]]:
+        """What is written, every value after those that it is computed from."""
+        found = [(i, answers[i.id]) for i in self.sheet.items if i.id in answers]
+        asked = {i.key for i, _ in found}
+        found += [
+            (Item(f"{self.sheet.name}.{n}", n, VALUE, ast.Name(n), Fraction(0), ""), text)
+            for n, text in extra.items()
+            if n not in asked and self.sheet.values.computable(self.model.leaves[n])
+        ]
+        return sorted(found, key=lambda pair: self._position(pair[0]))
+
+    def _position(self, item: Item) -> tuple[int, int]:
+        if isinstance(item.expr, ast.Name):
+            return 0, self.positions.get(item.expr.id, 0)
+        truth = self.truths.get(item.key)
+        return 1, truth.node.id if truth is not None else 0
+
+    # --- equations -----------------------------------------------------------------------------
+
+    def _equation(self, item: Item, text: str, equations: dict[str, str]) -> Line:
+        opinion = self.symbolic.opinion(item, text)
+        if opinion.verdict == "wrong" and equations:
+            carried = self.symbolic.opinion(item, text, equations)
+            if carried.verdict == "right":
+                names = tuple(equations)
+                reason = f"it follows from your own {', '.join(names)}."
+                return Line(item.id, text, FOLLOWS, Fraction(1), reason, carried=names)
+        wrong = opinion.verdict == "wrong" and item.kind == EQUATION
+        if wrong and not self.symbolic.carries(item, text):
+            equations[item.key] = text
+        share = {"right": Fraction(1), "wrong": Fraction(0)}.get(opinion.verdict)
+        reason = opinion.reason
+        if opinion.instead:
+            reason += f" Instead: {item.key} = {opinion.instead}"
+        verdict = opinion.verdict if opinion.verdict != "unreadable" else UNREADABLE
+        if verdict == UNREADABLE:
+            share = Fraction(0)
+        return Line(item.id, text, verdict, share, reason, opinion.mistake)
+
+    # --- values ------------------------------------------------------------------------------
+
+    def _value(self, item: Item, text: str, written: list[_Written]) -> Line:
+        truth = self.truths.get(item.key) or self.truth_of(item.expr)
+        assert truth is not None
+        numeric = read_numeric(text)
+        if numeric is None:
+            constant = constant_value(self.sheet, text)
+            if constant is not None:
+                numeric = Numeric(constant, np.full(constant.shape, 9), False)
+        if numeric is None:
+            return self._in_symbols(item, text)
+        fit = fitted(numeric, truth.centre.shape)
+        if fit is None:
+            return self._misfit(item, text, numeric, truth)
+        value, as_asked = fit
+        line, right, barred = self._judged(item, text, value, truth, written)
+        if not as_asked and line.share:
+            line = _said(line, " Its shape is turned round: a column was asked for, or a row.")
+        self._keep(item, value, truth, written, right, barred)
+        return line
+
+    def _in_symbols(self, item: Item, text: str) -> Line:
+        """An expression where a number was asked for: judged as it stands."""
+        opinion = self.symbolic.opinion(item, text)
+        if opinion.verdict == "unreadable":
+            return Line(item.id, text, UNREADABLE, Fraction(0), opinion.reason)
+        share = {"right": Fraction(1), "wrong": Fraction(0)}.get(opinion.verdict)
+        return Line(item.id, text, opinion.verdict, share, opinion.reason, opinion.mistake)
+
+    def _misfit(self, item: Item, text: str, numeric: Numeric, truth: Truth) -> Line:
+        have, want = numeric.array.shape, truth.centre.shape
+        reason = f"it is {have[0]} × {have[1]}, and {item.key} is {want[0]} × {want[1]}."
+        mistake = "the shape"
+        if have == (want[1], want[0]) and self._inside(numeric.array.T, truth.ends).all():
+            reason += " The entries are right: it is the transpose."
+            mistake = "a transpose"
+        return Line(item.id, text, SHAPE, Fraction(0), reason, mistake)
+
+    @staticmethod
+    def _inside(value: Array, ends: Ends) -> Array:
+        slack = SLACK * (1 + np.abs(value))
+        return (value >= ends[0] - slack) & (value <= ends[1] + slack)
+
+    def _judged(
+        self, item: Item, text: str, value: Numeric, truth: Truth, written: list[_Written]
+    ) -> tuple[Line, bool, str]:
+        """(the line, whether the value is right by the true path, why it is not carried on)."""
+        entries = value.array
+
+        def line(verdict: str, share: Fraction, reason: str, **more: Any) -> Line:
+            return Line(item.id, text, verdict, share, reason, **more)
+
+        if self._inside(entries, truth.ends).all():
+            reason = self._accepted(truth.ends) + self._many(value)
+            return line(RIGHT, Fraction(1), reason), True, ""
+        below = self.below(truth.node)
+        used = [w for w in written if self._uses(truth.node, below, w)]
+        own = self._own(item, used)
+        if own is not None and self._inside(entries, own[1]).all():
+            wrong = own[2]
+            if not wrong:
+                reason = "it follows from your own rounded values. "
+                return line(RIGHT, Fraction(1), reason + self._accepted(own[1])), True, ""
+            return self._follows(line, own, truth, wrong)
+        for other in self._mixed(item, used):
+            if self._inside(entries, other[1]).all():
+                return self._follows(line, other, truth, other[2])
+        smaller = self._smaller(line, value, truth, own)
+        if smaller is not None:
+            return smaller, True, ""
+        wrong_line = self._wrong(line, item, value, truth, used, own)
+        named = bool(wrong_line.mistake)
+        barred = trivial_value(entries, truth.centre, self.unit, named=named)
+        return wrong_line, False, barred
+
+    def _follows(
+        self, line: Any, own: tuple[IntervalEvaluator, Ends, list[_Written]], truth: Truth,
+        wrong: list[_Written],
+    ) -> tuple[Line, bool, str]:  # fmt: skip
+        run, ends, _ = own
+        names = tuple(w.label for w in wrong)
+        barred = next((f"{w.label}: {w.barred}" for w in wrong if w.barred), "")
+        centre = (ends[0] + ends[1]) / 2
+        barred = barred or trivial_rest(
+            run, self.right_run, truth.node, centre, truth.centre, self.unit
+        )
+        if barred:
+            reason = f"it follows from your own {', '.join(names)}, which earns nothing: {barred}."
+            return line(GUARDED, Fraction(0), reason, carried=names), False, barred
+        reason = f"it follows from your own {', '.join(names)}. " + self._accepted(ends)
+        return line(FOLLOWS, Fraction(1), reason, carried=names), False, ""
+
+    def _uses(self, node: Node, below: frozenset[str], one: _Written) -> bool:
+        if one.name is not None:
+            return one.name in below
+        from backproof.operators.node import postorder
+
+        return any(n is one.node for n in postorder([node])) and node is not one.node
+
+    def _own(
+        self, item: Item, used: list[_Written]
+    ) -> tuple[IntervalEvaluator, Ends, list[_Written]] | None:
+        """The evaluation with these values of the student's; None where there are none."""
+        if not used:
+            return None
+        names = {w.name: w.ends for w in used if w.name is not None}
+        run = self._run(names, [w for w in used if w.name is None])
+        node = self.truths[item.key].node if item.key in self.truths else None
+        if node is None:
+            assert item.expr is not None
+            node = self._definition(item.expr)
+        ends = widened(run.value(node), self.unit)
+        reached = set(run.leaves_of(node))
+        wrong = [w for w in used if not w.right and (w.name is None or w.name in reached)]
+        return run, ends, wrong
+
+    def _mixed(
+        self, item: Item, used: list[_Written]
+    ) -> Iterator[tuple[IntervalEvaluator, Ends, list[_Written]]]:
+        """Where some of the wrong values were carried on and others were not."""
+        wrong = [w for w in used if not w.right]
+        if len(wrong) < 2 or len(wrong) > MOST_WRONG:
+            return
+        for size in range(len(wrong) - 1, 0, -1):
+            for chosen in itertools.combinations(wrong, size):
+                own = self._own(item, [w for w in used if w.right or w in chosen])
+                if own is not None and own[2]:
+                    yield own
+
+    def _smaller(self, line: Any, value: Numeric, truth: Truth, own: Any) -> Line | None:
+        """Right but for the digits: too few of them, or rounded early against the policy."""
+        places = np.maximum(value.decimals, 0)
+        margin = 0.5 * 10.0**-places
+        few = value.decimals < self.rounding.decimals
+        wide = np.where(few, margin, 0.0)
+        reason = f"right, but {self.rounding.decimals} decimals were asked for."
+        share = 1 - self.scheme.digits
+        visible = np.abs(truth.centre) >= margin  # 0 says nothing about 0.004
+        if few.any() and (visible | ~few).all():
+            ends = (np.minimum(truth.centre - wide, truth.ends[0]),
+                    np.maximum(truth.centre + wide, truth.ends[1]))  # fmt: skip
+            if self._inside(value.array, ends).all():
+                found: Line = line(DIGITS, share, reason, mistake="too few digits")
+                return found
+        if self.rounding.stated and not self.rounding.each:
+            run = IntervalEvaluator(
+                self.sizes, {n: (a, a) for n, a in self.givens.items()}, self.definitions,
+                lambda n, e: widened(e, self.unit),
+            )  # fmt: skip
+            ends = widened(run.value(truth.node), self.unit)
+            if self._inside(value.array, ends).all():
+                reason = "intermediate results were rounded; only what is shown is to be rounded."
+                found = line(EARLY, 1 - self.scheme.early, reason, mistake="rounded early")
+                return found
+        return None
+
+    def _wrong(
+        self, line: Any, item: Item, value: Numeric, truth: Truth, used: list[_Written], own: Any
+    ) -> Line:
+        places = self.rounding.decimals
+        reason = f"the value is {show(truth.centre, places)}."
+        right = truth.centre
+        if own is not None and own[2]:
+            right = (own[1][0] + own[1][1]) / 2
+            names = ", ".join(w.label for w in own[2])
+            reason += f" With your own {names} it would be {show(right, places)}."
+        named = {w.name: w.centre for w in used if w.name is not None}
+        values = {**self.givens, **named}
+        unit = float(np.max(np.where(value.decimals < places, 0.5 * 10.0 ** -np.maximum(
+            value.decimals, 0), self.unit)))  # fmt: skip
+        mistake = self.namer.mistake(item, value.array, values, (right, truth.centre), unit)
+        found: Line = line(WRONG, Fraction(0), reason, mistake=mistake)
+        return found
+
+    def _keep(
+        self, item: Item, value: Numeric, truth: Truth, written: list[_Written], right: bool,
+        barred: str,
+    ) -> None:  # fmt: skip
+        """Notes a value for the lines below it."""
+        decimals = np.maximum(value.decimals, self.rounding.decimals)
+        ends = widened((value.array, value.array), 0.5 * 10.0**-decimals)
+        name = item.expr.id if isinstance(item.expr, ast.Name) else None
+        written.append(_Written(item.key, truth.node, name, ends, value.array, right, barred))
+
+    # --- words -------------------------------------------------------------------------------
+
+    def _accepted(self, ends: Ends) -> str:
+        return f"Accepted: {accepted_text(ends, self.rounding.decimals)}."
+
+    def _many(self, value: Numeric) -> str:
+        most = int(value.decimals.max())
+        if most <= self.rounding.decimals or not self.rounding.stated:
+            return ""
+        return f" ({self.rounding.decimals} decimals were asked for, and {most} are written.)"
+
+
+def accepted_text(ends: Ends, decimals: int) -> str:
+    """The accepted interval of a value, entry by entry."""
+    shown = decimals + 1
+    low, high = ends
+    if low.size == 1:
+        return f"{low.item():.{shown}f} to {high.item():.{shown}f}"
+    return f"{show(low, shown)} to {show(high, shown)}"
+
+
+def _said(line: Line, more: str) -> Line:
+    from dataclasses import replace
+
+    return replace(line, reason=line.reason + more)
+
+
+@dataclass
+class Marker:
+    """Marks scripts on one paper."""
+
+    paper: Paper
+    scheme: Scheme = field(default_factory=Scheme)
+
+    def __post_init__(self) -> None:
+        self.sheets = {s.name: SheetMarker(s, self.scheme) for s in self.paper.sheets if s.items}
+
+    def mark(self, script: Script) -> list[Line]:
+        """Every line of a script, in the paper's order; blank ones too."""
+        lines: list[Line] = []
+        for name, marker in self.sheets.items():
+            lines.extend(marker.mark(script.answers, script.extra.get(name, {})))
+        return lines
