@@ -10,6 +10,7 @@
     ├── FileProblem                a file is missing, unreadable, or in the wrong encoding (exit 2)
     ├── NotAvailable               the language names it, but this version cannot answer it (exit 2)
     ├── MissingExtra               an optional library is not installed; says how to install it
+    ├── TrainingStopped            NaN, divergence or a lost process; the checkpoint stays (exit 3)
     └── InternalContradiction      our own derivation and its witness disagree: our bug (exit 70)
 
 This module must not import anything else of the project.
@@ -22,6 +23,7 @@ from dataclasses import dataclass, field
 
 EXIT_REFUTED = 1
 EXIT_UNREADABLE = 2
+EXIT_STOPPED = 3
 EXIT_CONTRADICTION = 70
 
 
@@ -81,7 +83,7 @@ class Place:
         return self.source.position(self.span.start)[1]
 
 
-_WORDS = frozenset("a an the only no there this each cannot entry".split())
+_WORDS = frozenset(["a", "an", "the", "only", "no", "there", "this", "each", "cannot", "entry"])
 
 
 def _sentence(message: str) -> str:
@@ -166,6 +168,12 @@ class MissingExtra(BackproofError):
             f"{library} is not installed.",
             hint=f'install it with: pip install "backproof[{extra}]"',
         )
+
+
+class TrainingStopped(BackproofError):
+    """Training cannot go on: NaN, divergence, or a process that was lost."""
+
+    exit_code = EXIT_STOPPED
 
 
 class InternalContradiction(BackproofError):

@@ -1,4 +1,4 @@
-"""The numeric witness: it turns down what is wrong, also close to a pole, and holds `stop` fixed."""
+"""The numeric witness: it turns down what is wrong, also near a pole, and holds `stop` fixed."""
 
 from __future__ import annotations
 

@@ -50,6 +50,7 @@ class Evaluator:
         self.xp: Any = _Sized(base, sizes)
         self.definitions = definitions
         self.after = after
+        self.final = False  # whether double precision decides here, with nothing to confirm it
         self._names: dict[str, Array] = dict(values)
         self._done: dict[int, Array] = {}
 

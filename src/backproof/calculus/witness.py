@@ -123,8 +123,8 @@ def _agrees(
     Close to a pole, such as the logarithm of a tiny probability, a finer step is taken; the two
     quotients then say how far the finer one can still be off.
     """
-    near = NEAR * max(run.largest(), 1)
     before = slope.ravel()
+    near = NEAR * max(np.abs(derived).max(), np.abs(before).max(), 1)
     if (np.abs(derived - before) <= near).all():
         return True
     for step in FINER:

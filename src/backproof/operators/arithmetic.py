@@ -98,12 +98,22 @@ _FLOAT: dict[str, Callable[[Array], Array]] = {
 _CONTEXT = decimal.Context(prec=DIGITS, traps=[], Emax=999_999, Emin=-999_999)
 _D = decimal.Decimal
 _NAN = _D("NaN")
-PI = _D("3.14159265358979323846264338327950288419716939937510582097494459230781640628620899")
+PI = _D(
+    "3.1415926535897932384626433832795028841971693993751058209749445923078164062862089986280348"
+    "253421170679821480865132823066470938446095505822317253594081284811174502841027019385211055"
+)
 
 
-def decimal_context() -> Any:
-    """A context manager in which decimals carry `DIGITS` digits and nothing raises."""
-    return decimal.localcontext(_CONTEXT)
+def decimal_context(digits: int = DIGITS) -> Any:
+    """A context manager in which decimals carry that many digits and nothing raises."""
+    if digits == DIGITS:
+        return decimal.localcontext(_CONTEXT)
+    return decimal.localcontext(decimal.Context(digits, traps=[], Emax=999_999, Emin=-999_999))
+
+
+def _digits() -> int:
+    """How many digits the surrounding context carries."""
+    return decimal.getcontext().prec
 
 
 class Decimals:
@@ -180,28 +190,29 @@ def _small(x: decimal.Decimal) -> int:
 
 
 def _tanh(x: decimal.Decimal) -> decimal.Decimal:
-    if _small(x) > DIGITS:
+    digits = _digits()
+    if _small(x) > digits:
         return x
     with decimal.localcontext(_CONTEXT) as wide:
-        wide.prec = DIGITS + _small(x) + 5
+        wide.prec = digits + _small(x) + 5
         e = _exp(-2 * abs(x))
         t = ((1 - e) / (1 + e)).copy_sign(x)
     return +t
 
 
 def _softplus(x: decimal.Decimal) -> decimal.Decimal:
-    e = _exp(-abs(x))
-    if _small(e) > DIGITS:
+    digits, e = _digits(), _exp(-abs(x))
+    if _small(e) > digits:
         return x if x > 0 else e
     with decimal.localcontext(_CONTEXT) as wide:
-        wide.prec = DIGITS + _small(e) + 5
+        wide.prec = digits + _small(e) + 5
         total = max(x, _D(0)) + (1 + _exp(-abs(x))).ln()
     return +total
 
 
 def _sin_series(x: decimal.Decimal) -> decimal.Decimal:
     total, term, k = _D(0), x, 1
-    smallest = abs(x) * _D(10) ** (-DIGITS - 5)
+    smallest = abs(x) * _D(10) ** -_digits()
     while abs(term) > smallest:
         total += term
         term = -term * x * x / ((k + 1) * (k + 2))
@@ -210,30 +221,35 @@ def _sin_series(x: decimal.Decimal) -> decimal.Decimal:
 
 
 def _sin(x: decimal.Decimal) -> decimal.Decimal:
+    digits = _digits()
     if not x.is_finite() or abs(x) > _D("1e15"):
         return _NAN
     with decimal.localcontext(_CONTEXT) as wide:
-        wide.prec = DIGITS + 25  # turns are taken off, and the series alternates
+        wide.prec = digits + 25  # turns are taken off, and the series alternates
         result = _sin_series(x - 2 * PI * (x / (2 * PI)).to_integral_value())
     return +result
 
 
 def _cos(x: decimal.Decimal) -> decimal.Decimal:
+    digits = _digits()
     with decimal.localcontext(_CONTEXT) as wide:
-        wide.prec = DIGITS + 25
+        wide.prec = digits + 25
         quarter = x + PI / 2
     return _sin(quarter)
 
 
 def _erf(x: decimal.Decimal) -> decimal.Decimal:
+    digits = _digits()
     if not x.is_finite():
         return _NAN
-    if abs(x) > 11:
+    if x * x > _D("2.303") * (digits + 5):
         return _D(1).copy_sign(x)
     with decimal.localcontext(_CONTEXT) as wide:
-        wide.prec = DIGITS + 60  # the alternating series cancels up to x² / ln 10 digits
+        wide.prec = (
+            digits + int(x * x / 2) + 10
+        )  # the alternating series cancels up to x² / ln 10 digits
         total, term, k = _D(0), x, 0
-        smallest = abs(x) * _D(10) ** (-DIGITS - 8)
+        smallest = abs(x) * _D(10) ** (-digits - 8)
         while abs(term) > smallest:
             total += term / (2 * k + 1)
             k += 1

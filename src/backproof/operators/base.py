@@ -89,6 +89,7 @@ class Operator:
     promises      what is known of every entry of the result: "positive", "binary", or
                   "rows sum to one" along its axis
     position      the index that a number stands for, where the operator counts positions
+    additive      the result is a sum of entries of the arguments, up to signs
     holds         the operator keeps its argument fixed under derivatives
     batch         what it is for many samples side by side (see `samples`); None: no matrix form
     says          the rule's name as a reader should see it ("derivative of sigmoid: a (1 - a)")
@@ -111,6 +112,7 @@ class Operator:
     jumps: Callable[[Node], Sequence[Node]] | None = None
     promises: str = ""
     position: Callable[[Notation, Node], Index | None] | None = None
+    additive: bool = False
     holds: bool = False
     batch: BatchRule | None = None
     says: str = ""

@@ -302,10 +302,10 @@ def _step_simplify(graph: Graph, n: tuple[Node, ...], p: Params, shape: Shape) -
 
 OPERATORS: tuple[Operator, ...] = (
     _binary("add", "+", lambda xp, a, b: a + b, lambda t, e: e[0] + e[1],
-            lambda n, g, y: (g, g), _add_simplify, position=_shifted(1),
+            lambda n, g, y: (g, g), _add_simplify, position=_shifted(1), additive=True,
             says="derivative of a sum"),
     _binary("sub", "-", lambda xp, a, b: a - b, lambda t, e: _minus(t, *e),
-            lambda n, g, y: (g, -g), _sub_simplify, position=_shifted(-1),
+            lambda n, g, y: (g, -g), _sub_simplify, position=_shifted(-1), additive=True,
             says="derivative of a difference"),
     _binary("mul", "*", lambda xp, a, b: a * b, lambda t, e: e[0] * e[1],
             lambda n, g, y: (g * n.args[1], g * n.args[0]), _mul_simplify, says="product rule"),
@@ -316,7 +316,7 @@ OPERATORS: tuple[Operator, ...] = (
     _binary("pow", "**", lambda xp, a, b: xp.power(a, b), lambda t, e: t.power(e[0], e[1]),
             _pow_pullback, _pow_simplify, domain="positive", says="power rule"),
     _unary("neg", lambda x, y: x.graph.number(-1), lambda t, e: t.const(MINUS) * e[0],
-           lambda xp, x: -x, _neg_simplify, says="derivative of a negative"),
+           lambda xp, x: -x, _neg_simplify, additive=True, says="derivative of a negative"),
     _unary("exp", lambda x, y: y, promises="positive", says="derivative of exp: itself"),
     _unary("log", lambda x, y: 1 / x, domain="positive", says="derivative of log: 1/x"),
     _unary("sqrt", lambda x, y: 1 / (2 * y), lambda t, e: t.power(e[0], t.const(Fraction(1, 2))),

@@ -185,7 +185,7 @@ OPERATORS: tuple[Operator, ...] = (
     Operator("sum", _shape,
              lambda xp, n, a: _collapse(n, np.sum(a[0], axis=_axes(n), keepdims=True)),
              _sum_index, lambda n, g, y: (_spread(n, g),), _sum_simplify,
-             says="derivative of a sum: ones", written=writing.along("sum")),
+             additive=True, says="derivative of a sum: ones", written=writing.along("sum")),
     _reduction("prod", np.prod, "prod"),
     _reduction("amax", np.max, "max"),
     _reduction("amin", np.min, "min"),

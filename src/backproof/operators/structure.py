@@ -580,7 +580,7 @@ OPERATORS: tuple[Operator, ...] = (
              loops=_own_loop,
              position=lambda t, n: t.loop(n.params[0]), written=writing.loop),
     Operator("reduce", _reduce_shape, _reduce_numeric, _reduce_index, _reduce_pullback,
-             loops=_reduce_loops, says="derivative of a sum, index by index",
+             loops=_reduce_loops, additive=True, says="derivative of a sum, index by index",
              written=writing.reduce),
     Operator("collect", _collect_shape, _collect_numeric, _collect_index, _collect_pullback,
              loops=_collect_loops, says="entries collected into axes", written=writing.nothing),

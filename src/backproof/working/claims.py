@@ -306,7 +306,16 @@ class Judge:
         result, claimed = self._two_values(sides, swap=swapped)
         stated = left if swapped else right
         return value_verdict(
-            base, sides.relation, result, claimed, stated, tolerance, model, self.values, swapped
+            base,
+            sides.relation,
+            result,
+            claimed,
+            stated,
+            tolerance,
+            model,
+            self.values,
+            sides,
+            swapped,
         )
 
     @staticmethod

@@ -7,6 +7,7 @@ names, claims the exact value.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -14,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from backproof.calculus.compare import Counterexample, to_lists
+from backproof.calculus.compare import Counterexample, Sides, to_lists
 from backproof.calculus.evaluate import defined
 from backproof.calculus.model import Model
 from backproof.calculus.values import SheetValues
 from backproof.language import syntax as ast
 from backproof.operators.arithmetic import decimal_context
+from backproof.operators.node import Node
 
 Array = Any
 PROVED, AGREES, HERE, REFUTED, UNDECIDED = "proved", "agrees", "here", "refuted", "undecided"
@@ -103,6 +105,7 @@ def value_verdict(
     tolerance: ast.Expr | None,
     model: Model,
     values: SheetValues,
+    sides: Sides,
     swapped: bool,
 ) -> Verdict:
     with decimal_context(), np.errstate(all="ignore"):
@@ -112,7 +115,7 @@ def value_verdict(
             return _bound_verdict(
                 base, relation, *((claimed, result) if swapped else (result, claimed))
             )
-        scale = max(values.evaluator.largest(), Decimal(1))
+        scale = largest_term(values, (sides.left, sides.right))
         exact = scale * Decimal("1e-9")
         if tolerance is not None:
             width = values.value(model.node(tolerance)).reshape(-1)[0]
@@ -145,6 +148,26 @@ def value_verdict(
         else f"every entry has the claimed value (largest gap {float(gap[worst]):.2g})."
     )
     return replace(base, verdict=PROVED, points=1, why=why)
+
+
+def largest_term(values: SheetValues, nodes: Sequence[Node]) -> Decimal:
+    """The largest number that was added up into the nodes' values, at least one.
+
+    Only sums are looked into: what is multiplied and divided away again is no term.
+    """
+    top, seen, pending = Decimal(1), set[int](), list(nodes)
+    while pending:
+        node = pending.pop()
+        if node.id in seen:
+            continue
+        seen.add(node.id)
+        top = max([top, *(abs(x) for x in values.value(node).flat if x.is_finite())])
+        definition = values.definition(node.name) if node.name is not None else None
+        if definition is not None:
+            pending.append(definition)
+        if node.op.additive:
+            pending.extend(node.args)
+    return top
 
 
 def _bound_verdict(base: Verdict, relation: str, left: Array, right: Array) -> Verdict:
