@@ -53,11 +53,33 @@ def mark(
     scheme = Scheme(_share(digits), _share(early))
     done = mark_class(
         paper, scripts, out, scheme=scheme, overrides=overrides, workers=workers,
-        progress=_progress(),
+        progress=_progress("marked", " scripts"),
     )  # fmt: skip
     click.echo(f"{done.scripts} scripts, {done.marked_now} marked now; results in {done.out}.")
     if done.to_review:
         click.echo(f"{done.to_review} lines wait for a person: {done.out / 'review.csv'}")
+
+
+@click.command()
+@click.argument("paper", type=_FILE)
+@click.option("--count", type=click.IntRange(1, 10_000), default=10, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="The same seed, the same.")
+@click.option("--out", type=_FILE, required=True, help="The directory for variants and keys.")
+def variants(paper: Path, count: int, seed: int, out: Path) -> None:
+    """Write COUNT variants of PAPER, each with its key; what `vary` names is drawn anew.
+
+    Every variant is tested; draws that are not fit are counted with their reasons.
+    """
+    from backproof.papers.difficulty import RULE
+    from backproof.papers.paper import read_paper
+    from backproof.papers.variants import write_variants
+
+    made, rejected = write_variants(read_paper(paper), count, seed, out, _progress("made", ""))
+    minutes = sorted(v.work.minutes for v in made)
+    click.echo(f"{len(made)} variants with their keys in {out}.")
+    click.echo(f"About {minutes[0]:.0f} to {minutes[-1]:.0f} minutes of arithmetic each. {RULE}.")
+    for line in rejected.lines():
+        click.echo(f"rejected {line}")
 
 
 def _share(text: str) -> Fraction:
@@ -72,7 +94,7 @@ def _share(text: str) -> Fraction:
     return value
 
 
-def _progress() -> Progress | None:
+def _progress(done_word: str, what: str) -> Progress | None:
     """Counts on a terminal."""
     if not sys.stderr.isatty():
         return None
@@ -80,7 +102,7 @@ def _progress() -> Progress | None:
 
     def done(finished: int, total: int) -> None:
         spent = time.monotonic() - started
-        text = f"\rmarked {finished} of {total} scripts, {spent:.0f} s"
+        text = f"\r{done_word} {finished} of {total}{what}, {spent:.0f} s"
         sys.stderr.write(text if finished < total else "\r\033[K")
         sys.stderr.flush()
 
@@ -90,4 +112,4 @@ def _progress() -> Progress | None:
 if TYPE_CHECKING:
     from fractions import Fraction
 
-COMMANDS: tuple[click.Command, ...] = (mark,)
+COMMANDS: tuple[click.Command, ...] = (mark, variants)

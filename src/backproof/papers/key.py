@@ -11,12 +11,16 @@ from backproof.papers.numbers import show
 from backproof.papers.paper import CHOICE, GRADIENT, MATCH, Item, Paper, PaperSheet
 
 
-def key_text(paper: Paper, title: str = "") -> str:
-    """The key of a paper as Markdown."""
-    return "\n".join(_lines(paper, title or paper.title)) + "\n"
+def key_text(paper: Paper, title: str = "", forms: dict[str, str] | None = None) -> str:
+    """The key of a paper as Markdown.
+
+    forms   answers in symbols found before, by item: they are the same for every variant
+    """
+    known = {} if forms is None else forms
+    return "\n".join(_lines(paper, title or paper.title, known)) + "\n"
 
 
-def _lines(paper: Paper, title: str) -> Iterator[str]:
+def _lines(paper: Paper, title: str, forms: dict[str, str]) -> Iterator[str]:
     yield f"# Key: {title}\n"
     yield f"{float(paper.marks):g} marks."
     for sheet in paper.sheets:
@@ -27,16 +31,24 @@ def _lines(paper: Paper, title: str) -> Iterator[str]:
         for item in sheet.items:
             marks = f"{float(item.marks):.3g}"
             truth = marker.truths.get(item.key)
-            yield f"- `{item.key}` ({marks}): {_answer(sheet, item, truth, marker)}"
+            yield f"- `{item.key}` ({marks}): {_answer(sheet, item, truth, marker, forms)}"
 
 
-def _answer(sheet: PaperSheet, item: Item, truth: Truth | None, marker: SheetMarker) -> str:
+def _form(sheet: PaperSheet, item: Item, forms: dict[str, str]) -> str:
+    if item.id not in forms:
+        found = right_form(sheet, item) if item.expr is not None else None
+        forms[item.id] = "" if found is None else unparse(found)
+    return forms[item.id]
+
+
+def _answer(
+    sheet: PaperSheet, item: Item, truth: Truth | None, marker: SheetMarker, forms: dict[str, str]
+) -> str:
     if truth is not None:
         places = marker.rounding.decimals
         how = " (found by sampling)" if truth.sampled else ""
-        form = ""
-        if item.kind == GRADIENT and (found := right_form(sheet, item)) is not None:
-            form = f" = {unparse(found)}"
+        symbols = _form(sheet, item, forms) if item.kind == GRADIENT else ""
+        form = f" = {symbols}" if symbols else ""
         return (
             f"`{show(truth.centre, places)}`{form}; accepted "
             f"{accepted_text(truth.ends, places)}{how}"
@@ -45,5 +57,5 @@ def _answer(sheet: PaperSheet, item: Item, truth: Truth | None, marker: SheetMar
         return f"**{item.answer}**"
     if item.answer:
         return f"`{item.answer}`"
-    form_ = right_form(sheet, item) if item.expr is not None else None
-    return f"`{unparse(form_)}`" if form_ is not None else "read by a person"
+    symbols = _form(sheet, item, forms)
+    return f"`{symbols}`" if symbols else "read by a person"
