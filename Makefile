@@ -119,7 +119,7 @@ editor:
 	@cd $(BUILD)/editor && node build.mjs $(CURDIR)/$(EDITOR)
 
 bench: $(VENV)/.ready-dev
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks; code=$$?; $(BIN)/python -m benchmarks engine && exit $$code
 
 soundness: $(VENV)/.ready-dev
 	$(BIN)/python -m benchmarks.soundness --count $(N)

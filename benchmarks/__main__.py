@@ -1,7 +1,8 @@
 """Times the deriving, the judging and the command line, with ratios to peers in the same run.
 
 `python -m benchmarks` (or `make bench`). Ours and the peer's gradients are compared first, so that
-the figures are about the same thing. `python -m benchmarks serve` times the live page instead.
+the figures are about the same thing. `python -m benchmarks serve` times the live page instead,
+`python -m benchmarks engine` the compiled functions.
 """
 
 from __future__ import annotations
@@ -190,6 +191,10 @@ def processes() -> list[Row]:
 def main() -> int:
     """Prints the table; 1 when a goal was missed."""
     rows: list[Row] = []
+    if sys.argv[1:2] == ["engine"]:
+        from benchmarks.engines import main as engines
+
+        return engines()
     if sys.argv[1:2] == ["serve"]:
         from benchmarks.serve import rows as serving
 

@@ -29,6 +29,7 @@ PUBLIC = {
     "SheetError",
     "SheetSyntaxError",
     "Step",
+    "TrainingStopped",
     "ValueProblem",
     "Verdict",
     "Verified",
@@ -59,6 +60,10 @@ METHODS = {
     "value",
     "weights",
     "work",
+    "compile_hessian",
+    "compile_hvp",
+    "compile_jacobian",
+    "export",
 }
 
 
@@ -205,7 +210,6 @@ def test_errors_point_into_the_question(siamese: bp.Sheet) -> None:
 @pytest.mark.parametrize(
     "later",
     [
-        lambda s: s.compile("L"),
         lambda s: s.fit({}),
     ],
 )

@@ -244,7 +244,7 @@ class Sheet:
         wrt: str | None = None,
         *,
         structured: bool = False,
-        engine: str = "numpy",
+        engine: str = "auto",
         dtype: str = "float64",
     ) -> Hessian:
         """A function of named arrays that gives the second derivatives by one name.

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import ast
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from tests.calculus.test_gradients_jax import one
 from tests.engine.common import SIAMESE, model_of, point_of, same
 from tests.engine.test_engines import CALM
 from tests.strategies import EXTRAS, HEADS, LAYERS, Network, networks
 
+from backproof.cli import main
 from backproof.engine.compiled import compile_gradient
 from backproof.engine.export import export
 from backproof.errors import BackproofError
@@ -112,6 +115,17 @@ def test_latex_is_the_working_of_every_gradient() -> None:
     assert text.startswith(r"\documentclass")
     assert text.count(r"\begin{document}") == 1
     assert "W" in text
+
+
+def test_the_command_writes_the_file(tmp_path: Path) -> None:
+    sheet, out = tmp_path / "softmax.sheet", tmp_path / "softmax.py"
+    sheet.write_text(SOFTMAX, encoding="utf-8")
+    shown = CliRunner().invoke(main, ["export", str(sheet), "--to", "jax"])
+    assert shown.exit_code == 0
+    ast.parse(shown.stdout)
+    done = CliRunner().invoke(main, ["export", str(sheet), "--to", "numpy", "-o", str(out)])
+    assert done.exit_code == 0
+    assert out.read_text(encoding="utf-8") == export(model_of(SOFTMAX), "numpy")
 
 
 def test_an_unknown_target_is_told() -> None:

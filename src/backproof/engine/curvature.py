@@ -225,7 +225,7 @@ def compile_hessian(
     wrt: str,
     *,
     structured: bool = False,
-    engine: str = "numpy",
+    engine: str = "auto",
     dtype: str = "float64",
 ) -> Hessian:
     """The Hessian of a number in one name.

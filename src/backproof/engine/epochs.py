@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -294,25 +295,24 @@ def _numba_source(plan: Plan, w: Any) -> str:
         ]
     lines += [f"        {line}" for line in w.body]
     lines.append(f"        losses += {w.results[VALUE]}")
-    for n in plan.learned:
-        rows, columns = plan.taken.cores[n]
-        g = w.results[n]
+    flat: list[str] = []
+    for n in plan.learned:  # one long loop over the entries, whatever their shape is
+        size, g = prod(plan.taken.cores[n]), w.results[n]
+        views = {word[n]: f"w_{speed[n]}", speed[n]: f"f_{speed[n]}"}
+        entry = g
+        if g in w.allocations:
+            views[g] = f"g_{speed[n]}"
+            entry = f"{views[g]}[r]"
+        flat += [f"    {view} = {array}.reshape({size})" for array, view in views.items()]
+        v, p = views[speed[n]], views[word[n]]
         lines += [
-            f"        for r in range({rows}):",
-            f"            for q in range({columns}):",
-            f"                {speed[n]}[r, q] = {plan.momentum!r} * {speed[n]}[r, q]"
-            f" - rate * {_entry(g, plan.taken.cores[n], w)}",
-            f"                {word[n]}[r, q] += {speed[n]}[r, q]",
+            f"        for r in range({size}):",
+            f"            {v}[r] = {plan.momentum!r} * {v}[r] - rate * {entry}",
+            f"            {p}[r] += {v}[r]",
         ]
+    at = lines.index("    losses = 0.0")
+    lines[at:at] = flat
     return "\n".join([*lines, "    return losses / max(1, steps)"]) + "\n"
-
-
-def _entry(word: str, core: tuple[int, ...], w: Any) -> str:
-    """An entry of a gradient, whose array may lack its axes of one."""
-    if w.allocations.get(word) == core:
-        return f"{word}[r, q]"
-    own = [i for i, n in zip(("r", "q"), core, strict=True) if n != 1]
-    return f"{word}[{', '.join(own)}]" if own else word
 
 
 _BUILD: dict[str, Callable[[Plan], tuple[Epoch, str]]] = {

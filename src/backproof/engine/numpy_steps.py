@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,6 +57,7 @@ class Place:
         return all(self.w.ints(n) == shape for n in nodes)
 
 
+FEW = 128  # entries up to which the number of statements is what counts
 BY_NAME = ("maximum", "minimum")  # NumPy takes no third argument by position here
 Step = Callable[[Place], bool]
 
@@ -111,9 +113,17 @@ def _step(p: Place) -> bool:
 
 
 def _sigmoid(p: Place) -> bool:
-    """1/(1 + exp(-z)), where exp never overflows."""
+    """exp(z - log(1 + exp z)) where few entries make statements dear; else 1/(1 + exp(-z)).
+
+    Neither overflows, and both are accurate to the last digits also where the result is tiny.
+    """
+    z = p.args[0]
+    if prod(p.w.ints(p.node)) <= FEW:
+        zero = p.w.constant(np.float64(0))
+        t = p.start(f"logaddexp({z}, {zero}{p.out()})")
+        return p.then(f"subtract({z}, {t}, {t})", f"exp({t}, {t})")
     one = p.w.constant(np.float64(1))
-    t = p.start(f"negative({p.args[0]}{p.out(p.node.args[0])})")
+    t = p.start(f"negative({z}{p.out(p.node.args[0])})")
     return p.then(
         f"minimum({t}, TOP, out={t})",
         f"exp({t}, {t})",

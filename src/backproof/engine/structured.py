@@ -7,7 +7,9 @@ Knows arrays only.
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +70,34 @@ def _solved(matrix: Array, right: Array) -> Array:
             "the Hessian is singular here, so the system has no one solution.",
             hint="solve(g, damping=1e-3) solves (H + 1e-3 I) x = g",
         ) from None
+
+
+def product(left: Array, right: Array, out: Array) -> Array:
+    """The Kronecker product, written so that the inner loop runs along whole rows of it."""
+    m, n = len(left), len(right)
+    rows, tiles = np.repeat(left, n, axis=1), np.tile(right, (1, m))
+    _multiply(rows[:, None, :], tiles[None, :, :], out.reshape(m, n, m * n))
+    return out
+
+
+MANY = 1_000_000  # entries from which every core writes a part
+
+
+def _multiply(a: Array, b: Array, out: Array) -> None:
+    """a * b in out, whose first axis the cores share where it is large (NumPy lets them)."""
+    cores = min(8, os.cpu_count() or 1, len(out))
+    if out.size < MANY or cores < 2:
+        np.multiply(a, b, out=out)
+        return
+    edges = np.linspace(0, len(out), cores + 1).astype(int)
+
+    def part(k: int) -> None:
+        rows = slice(edges[k], edges[k + 1])
+        own = [x[rows] if len(x) > 1 else x for x in (a, b)]
+        np.multiply(own[0], own[1], out=out[rows])
+
+    with ThreadPoolExecutor(cores) as pool:
+        list(pool.map(part, range(cores)))
 
 
 @dataclass(repr=False)
@@ -143,13 +173,14 @@ class Kronecker(Structured):
         return left * self.scale, right
 
     def matrix(self, out: Array | None = None) -> Array:
-        left, right = self._factors()
-        (m, n) = self.shape
-        if out is None:
-            out = np.empty((m * n, m * n))
-        four = out.reshape(m, n, m, n)
-        np.multiply(left[:, None, :, None], right[None, :, None, :], out=four)
-        return out
+        m, n = self.shape
+        out = np.empty((m * n, m * n)) if out is None else out
+        if self.left is None:  # blocks along the diagonal
+            out.fill(0.0)
+            block = self.scale * (np.eye(n) if self.right is None else self.right)
+            np.einsum("iaib->iab", out.reshape(m, n, m, n))[...] = block
+            return out
+        return product(*self._factors(), out)
 
     def matvec(self, v: Array) -> Array:
         x = self._in(v)
@@ -191,11 +222,18 @@ class Samples(Structured):
         if out is None:
             out = np.empty((m * n, m * n))
         if count == 1:
-            outer = self.x[0][:, None] * self.x[0]
-            one, two = (outer, self.blocks[0]) if self.turned else (self.blocks[0], outer)
-            r, c = len(one), len(two)
-            four = out.reshape(r, c, r, c)
-            np.multiply(one[:, None, :, None], two[None, :, None, :], out=four)
+            x, block = self.x[0], self.blocks[0]
+            # The inner loop runs along a whole row of the result.
+            if self.turned:
+                rows = (x[None, :, None] * block[:, None, :]).reshape(1, m, n * m)
+                _multiply(x[:, None, None], rows, out.reshape(n, m, n * m))
+            else:
+                rows = (block[:, :, None] * x).reshape(m, 1, m * n)
+                whole = out.reshape(m, n, m * n)
+                if out.size < MANY:  # einsum's loops cost less than broadcasting's
+                    np.einsum("ik,j->ijk", rows[:, 0], x, out=whole)
+                else:
+                    _multiply(rows, x[None, :, None], whole)
             return out
         outer = (self.x[:, :, None] * self.x[:, None, :]).reshape(count, n * n)
         pairs = self.blocks.reshape(count, m * m).T @ outer  # (i j), (a b)
