@@ -28,9 +28,7 @@ z2 = W2 @ a1 + b2
 a2 = sigmoid(z2)
 L = -(y*log(a2) + (1 - y)*log(1 - a2))
 """
-MATRIX_FORM = (
-    "diag(step(zA1)) @ W2.T @ (a2 - y) @ xA.T - diag(step(zB1)) @ W2.T @ (a2 - y) @ xB.T"
-)
+MATRIX_FORM = "diag(step(zA1)) @ W2.T @ (a2 - y) @ xA.T - diag(step(zB1)) @ W2.T @ (a2 - y) @ xB.T"
 
 
 def model_of(sheet: str) -> Model:
@@ -232,9 +230,7 @@ def test_many_paths_are_counted() -> None:
 
 def test_not_connected_is_said() -> None:
     working = work("given x in R[2]\nlearn w, q in R[2]\nL = sum(w*x)", "q")
-    assert texts(working, "note") == [
-        "L is not connected to q: no path of the tree leads there."
-    ]
+    assert texts(working, "note") == ["L is not connected to q: no path of the tree leads there."]
 
 
 def test_what_is_held_fixed_passes_nothing_on() -> None:

@@ -67,9 +67,7 @@ class Elaborator:
     def place(self, span: Span) -> Place:
         return Place(self.source, span)
 
-    def _at(
-        self, span: Span, build: Callable[[], Node], operands: Sequence[ast.Expr] = ()
-    ) -> Node:
+    def _at(self, span: Span, build: Callable[[], Node], operands: Sequence[ast.Expr] = ()) -> Node:
         try:
             return build()
         except ShapeProblem as error:

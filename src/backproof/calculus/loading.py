@@ -53,9 +53,7 @@ def _csv(path: Path, place: Place) -> Any:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise FileProblem(
-            f"{path} is not UTF-8 text (byte {error.start}).", place=place
-        ) from None
+        raise FileProblem(f"{path} is not UTF-8 text (byte {error.start}).", place=place) from None
     lines = [line for line in text.splitlines() if line.strip()]
     rows: list[list[float]] = []
     for number, line in enumerate(lines, 1):

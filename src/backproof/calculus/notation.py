@@ -75,9 +75,7 @@ def text(expr: ast.Expr | None) -> str:
             return unparse(expr)
 
 
-def _apply(
-    op: str, args: tuple[ast.Expr, ...], options: tuple[tuple[str, ast.Expr], ...]
-) -> str:
+def _apply(op: str, args: tuple[ast.Expr, ...], options: tuple[tuple[str, ast.Expr], ...]) -> str:
     if op in SIGNS and len(args) == 2:
         sign, level = SIGNS[op]
         left = _at_least(level if level != _COMPARISON else _SUM, args[0])

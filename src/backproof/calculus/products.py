@@ -79,9 +79,7 @@ class Products:
             parts[0] = _joined("mul", [*map(self._expr, front), parts[0]])
         return _joined("matmul", parts)
 
-    def _chain(
-        self, arrays: Sequence[Node]
-    ) -> list[tuple[ast.Expr, tuple[bool, bool]]] | None:
+    def _chain(self, arrays: Sequence[Node]) -> list[tuple[ast.Expr, tuple[bool, bool]]] | None:
         """The factors of a matrix product, each with whether it has one row, one column."""
         if not arrays or any(len(a.shape) != 2 for a in arrays):
             return None
