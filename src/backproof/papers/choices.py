@@ -210,7 +210,7 @@ def match_of(sheet: PaperSheet, target: ast.Expr) -> Match:
                 if right not in [r for _, r in pairs]:
                     pairs.append((left, right))
                 break
-    if len(pairs) < 2:
+    if len(pairs) < 3:  # two leave nothing to choose
         raise NotAvailable(f"the chain of '{unparse(target)}' is too short to be matched.")
     shown = [right for _, right in pairs]
     random.Random(f"{sheet.name} {unparse(target)}").shuffle(shown)

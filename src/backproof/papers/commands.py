@@ -82,6 +82,52 @@ def variants(paper: Path, count: int, seed: int, out: Path) -> None:
         click.echo(f"rejected {line}")
 
 
+@click.command()
+@click.argument("paper", type=_FILE)
+@click.option("--to", "to", required=True, type=click.Choice(["moodle", "qti", "canvas"]))
+@click.option("--qti", "version", default="2.1", show_default=True,
+              type=click.Choice(["2.1", "3.0"]), help="The version of QTI.")  # fmt: skip
+@click.option("--out", type=_FILE, required=True, help="The file: .xml for Moodle, else .zip.")
+def quiz(paper: Path, to: str, version: str, out: Path) -> None:
+    """Write PAPER as a quiz: Moodle XML, a QTI package, or a package for Canvas.
+
+    What is written is read back first, and every question scored with right and wrong answers.
+    """
+    from backproof.papers.export import export
+    from backproof.papers.paper import read_paper
+    from backproof.render.save import save
+
+    made = export(read_paper(paper), to, version)
+    save(out, made.content)
+    click.echo(f"{made.questions} questions in {out}; {made.tried} answers tried on reading back.")
+
+
+@click.command()
+@click.argument("paper", type=_FILE)
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+@click.pass_context
+def lint(ctx: click.Context, paper: Path, as_json: bool) -> None:
+    """Look PAPER over: false claims, answers given away, marks that do not add up, conventions.
+
+    Exits with 0 when nothing is wrong, 1 when there is an error, 2 when PAPER cannot be read.
+    """
+    from backproof.papers.lint import ERROR, lint
+    from backproof.papers.paper import read_paper
+
+    found = lint(read_paper(paper))
+    if as_json:
+        import json
+        from dataclasses import asdict
+
+        click.echo(json.dumps([asdict(f) for f in found], ensure_ascii=False, indent=1))
+    else:
+        for one in found:
+            click.echo(f"{paper}:{one.line}: {one.severity}: {one.message}")
+        counts = [sum(f.severity == s for f in found) for s in ("error", "warning", "note")]
+        click.echo(f"{counts[0]} errors, {counts[1]} warnings, {counts[2]} notes.")
+    ctx.exit(1 if any(f.severity == ERROR for f in found) else 0)
+
+
 def _share(text: str) -> Fraction:
     from fractions import Fraction
 
@@ -112,4 +158,4 @@ def _progress(done_word: str, what: str) -> Progress | None:
 if TYPE_CHECKING:
     from fractions import Fraction
 
-COMMANDS: tuple[click.Command, ...] = (mark, variants)
+COMMANDS: tuple[click.Command, ...] = (lint, variants, mark, quiz)

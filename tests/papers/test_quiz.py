@@ -1,0 +1,149 @@
+"""Quizzes: what is exported comes back, and pays right answers only."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from click.testing import CliRunner
+
+from backproof.cli import main
+from backproof.errors import InternalContradiction, Source
+from backproof.language.markdown import parse_markdown
+from backproof.papers.canvas import one_interaction
+from backproof.papers.choices import choice_of, match_of, refuted
+from backproof.papers.export import export
+from backproof.papers.moodle import cloze_escaped, gap, moodle_xml
+from backproof.papers.paper import Paper, paper_of, read_paper
+from backproof.papers.qti import NAMESPACES, qti_package
+from backproof.papers.quiz import quiz_of
+from backproof.papers.reimport import check_export, moodle_questions, qti_questions
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PAPER = ROOT / "examples" / "paper.md"
+
+
+@pytest.fixture(scope="module")
+def paper() -> Paper:
+    return read_paper(PAPER)
+
+
+@pytest.mark.parametrize(
+    ("to", "version", "questions"),
+    [("moodle", "", 34), ("qti", "2.1", 34), ("qti", "3.0", 34), ("canvas", "", 87)],
+)
+def test_exports_are_read_back_and_scored(
+    paper: Paper, to: str, version: str, questions: int
+) -> None:
+    made = export(paper, to, version)
+    assert made.questions == questions and made.tried > 5 * 34
+    assert export(paper, to, version).content == made.content
+
+
+def test_the_exam_is_exported_too() -> None:
+    exam = read_paper(ROOT / "examples" / "exam.md")
+    assert export(exam, "moodle").questions > 90
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("<tolerance>0.0", "<tolerance>9.0"), ('fraction="100"', 'fraction="50"'),
+     ("{1:NUMERICAL:=-", "{1:NUMERICAL:="), ('fraction="0"', 'fraction="42"')],
+)  # fmt: skip
+def test_a_spoilt_moodle_file_is_noticed(paper: Paper, old: str, new: str) -> None:
+    quiz = quiz_of(paper)
+    text = moodle_xml(quiz)
+    assert old in text
+    with pytest.raises(InternalContradiction):
+        check_export(quiz.entries, moodle_questions(text.replace(old, new)))
+
+
+def test_a_spoilt_package_is_noticed(paper: Paper) -> None:
+    quiz = quiz_of(paper)
+    out = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(qti_package(quiz, "2.1"))) as old,
+        zipfile.ZipFile(out, "w") as new,
+    ):
+        for name in old.namelist():
+            spoilt = old.read(name).replace(b'tolerance="0.', b'tolerance="5.')
+            new.writestr(name, spoilt)
+    with pytest.raises(InternalContradiction):
+        check_export(quiz.entries, qti_questions(out.getvalue()))
+
+
+def test_minus_signs_are_ascii_and_gaps_escaped(paper: Paper) -> None:
+    text = moodle_xml(quiz_of(paper))
+    answers = [a.findtext("text", "") for a in ET.fromstring(text).iter("answer")]
+    numbers = [a for a in answers if a[:1] in "-−0123456789" and "." in a]
+    assert numbers and all(a.isascii() for a in numbers)
+    assert gap("-0.5", "0.01") == "{1:NUMERICAL:=-0.5:0.01}"
+    assert cloze_escaped('a}b~c#d/e"f\\') == 'a\\}b\\~c\\#d\\/e\\"f\\\\'
+
+
+@pytest.mark.parametrize("version", ["2.1", "3.0"])
+def test_items_have_formulas_as_mathml_and_names_of_their_version(
+    paper: Paper, version: str
+) -> None:
+    with zipfile.ZipFile(io.BytesIO(qti_package(quiz_of(paper), version))) as package:
+        names = [n for n in package.namelist() if n.startswith("items/")]
+        root = ET.fromstring(package.read(next(n for n in names if "network-a2" in n)))
+    space = NAMESPACES[version]
+    prefix = "qti-" if version == "3.0" else ""
+    wanted = {"2.1": "itemBody", "3.0": "item-body"}[version]
+    assert root.find(f"{{{space}}}{prefix}{wanted}") is not None
+    assert any(e.tag == "{http://www.w3.org/1998/Math/MathML}math" for e in root.iter())
+
+
+def test_canvas_has_one_interaction_an_item(paper: Paper) -> None:
+    entries = quiz_of(paper).entries
+    array = next(e for e in entries if len(e.cells) == 6)
+    single = list(one_interaction(array))
+    assert len(single) == 6 and sum(e.marks for e in single) == array.marks
+
+
+def test_wrong_choices_are_real_mistakes_and_refuted(paper: Paper) -> None:
+    sheet = next(s for s in paper.sheets if s.name == "symbols")
+    item = next(i for i in sheet.items if i.kind == "choice")
+    assert item.expr is not None
+    choice = choice_of(sheet, item.expr)
+    assert len(choice.options) == 4 and sum(o.right for o in choice.options) == 1
+    assert len({o.text for o in choice.options}) == 4
+    for option in choice.options:
+        assert refuted(sheet, f"{item.prompt} == {option.text}") != option.right
+        assert option.right or option.mistake
+    assert choice.options["ABCD".index(item.answer)].right
+
+
+def test_a_choice_of_numbers() -> None:
+    text = (
+        "```sheet a\ngiven x = [1, 2]\nlearn w = [0.3, -0.2]\nz = w.T @ x + 0.5\n"
+        "L = z**2\nask value L as choice marks 2\n```\n"
+    )
+    made = paper_of(parse_markdown(Source("a.md", text)))
+    sheet = made.sheets[0]
+    (item,) = sheet.items
+    assert item.expr is not None
+    options = choice_of(sheet, item.expr).options
+    assert [o.text for o in options if o.right] == ["0.1600"]
+    assert len({o.text for o in options}) == len(options) >= 3
+
+
+def test_a_matching_pairs_factors_with_their_derivatives(paper: Paper) -> None:
+    sheet = next(s for s in paper.sheets if s.name == "symbols")
+    item = next(i for i in sheet.items if i.kind == "match")
+    assert item.expr is not None
+    match = match_of(sheet, item.expr)
+    assert ("∂a2/∂z2", "a2*(1 - a2)") in match.pairs
+    assert sorted(match.letters) == list("ABCDE"[: len(match.pairs)])
+
+
+def test_the_command_writes_what_it_has_checked(tmp_path: Path) -> None:
+    out = tmp_path / "paper.xml"
+    result = CliRunner().invoke(main, ["quiz", str(PAPER), "--to", "moodle", "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    assert "34 questions" in result.output
+    assert out.read_text(encoding="utf-8").startswith("<?xml")
