@@ -104,6 +104,22 @@ def quiz(paper: Path, to: str, version: str, out: Path) -> None:
 
 @click.command()
 @click.argument("paper", type=_FILE)
+@click.option("--out", type=_FILE, help="The file to write; without it, print.")
+def form(paper: Path, out: Path | None) -> None:
+    """Write the form that students fill in: a line for each answer of PAPER, with its marks."""
+    from backproof.papers.form import form_text
+    from backproof.papers.paper import read_paper
+    from backproof.render.save import save
+
+    text = form_text(read_paper(paper))
+    if out is None:
+        click.echo(text, nl=False)
+    else:
+        save(out, text)
+
+
+@click.command()
+@click.argument("paper", type=_FILE)
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
 @click.pass_context
 def lint(ctx: click.Context, paper: Path, as_json: bool) -> None:
@@ -158,4 +174,4 @@ def _progress(done_word: str, what: str) -> Progress | None:
 if TYPE_CHECKING:
     from fractions import Fraction
 
-COMMANDS: tuple[click.Command, ...] = (lint, variants, mark, quiz)
+COMMANDS: tuple[click.Command, ...] = (lint, form, variants, mark, quiz)

@@ -414,7 +414,10 @@ class SheetMarker:
         values = {**self.givens, **named}
         unit = float(np.max(np.where(value.decimals < places, 0.5 * 10.0 ** -np.maximum(
             value.decimals, 0), self.unit)))  # fmt: skip
-        mistake = self.namer.mistake(item, value.array, values, (right, truth.centre), unit)
+        mistake = self.namer.mistake(
+            item, value.array, values, (right, truth.centre), unit,
+            slipped=any(not w.right for w in used),
+        )  # fmt: skip
         found: Line = line(WRONG, Fraction(0), reason, mistake=mistake)
         return found
 

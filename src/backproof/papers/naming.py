@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from backproof.calculus.evaluate import Evaluator
 from backproof.calculus.model import Model
 from backproof.errors import BackproofError
 from backproof.language import syntax as ast
@@ -24,7 +23,7 @@ from backproof.working.mending.edits import SIGN, TRANSPOSE
 from backproof.working.mending.factors import Families
 from backproof.working.mending.pieces import Pieces
 from backproof.working.mending.spelling import Spelling
-from backproof.working.mending.trial import CachedElaborator
+from backproof.working.mending.trial import CachedElaborator, SharedEvaluator
 
 Array = Any
 MOST_EDITS = 500
@@ -52,7 +51,11 @@ def claimed_form(sheet: PaperSheet, expr: ast.Expr) -> ast.Expr | None:
             continue
         other = claim.sides[1]
         names = [e for e in ast.walk(other) if isinstance(e, ast.Name)]
-        calls = [e for e in ast.walk(other) if isinstance(e, ast.Apply) and e.op == "grad"]
+        calls = [
+            e
+            for e in ast.walk(other)
+            if isinstance(e, ast.Apply) and e.op in ("grad", "jac", "hess")
+        ]
         if names and not calls and not claim.loops and judge.claim(claim, proofs=False).holds:
             return other
     return None
@@ -87,6 +90,7 @@ class Namer:
     def __init__(self, sheet: PaperSheet) -> None:
         self.sheet = sheet
         self._edits: dict[str, list[tuple[str, str, Node]]] = {}
+        self._truths: dict[str, tuple[list[tuple[str, str, Node]], Array]] = {}
         self._known: dict[tuple[Any, ...], str] = {}
 
     def mistake(
@@ -96,17 +100,24 @@ class Namer:
         own: Mapping[str, Array],
         rights: Sequence[Array],
         unit: float,
+        *,
+        slipped: bool,
     ) -> str:
         """What was wrong, in words; "" where nothing likely gives the number written.
 
         own      the values that the student had, by name
         rights   the value with these, and the one by the true path
+        slipped  whether any of these is wrong
         """
-        key = (item.id, written.tobytes(), tuple((n, own[n].tobytes()) for n in sorted(own)))
+        key = (
+            item.id,
+            written.tobytes(),
+            slipped and tuple((n, own[n].tobytes()) for n in sorted(own)),
+        )
         if key not in self._known:
             plain = (self._plain(written, right, unit) for right in rights)
             self._known[key] = next(filter(None, plain), "") or self._searched(
-                item, written, own, unit
+                item, written, own, slipped, unit
             )
         return self._known[key]
 
@@ -128,24 +139,58 @@ class Namer:
             return f"{SIGN} of an entry"
         return ""
 
-    def _searched(self, item: Item, written: Array, own: Mapping[str, Array], unit: float) -> str:
-        model = self.sheet.model
-        run = Evaluator(model.number_sizes(), own, model.definitions)
+    def _searched(
+        self, item: Item, written: Array, own: Mapping[str, Array], slipped: bool, unit: float
+    ) -> str:
+        edits, stacked = self._at_truth(item)
+        if slipped:
+            model = self.sheet.model
+            run = SharedEvaluator(model.number_sizes(), own, model.definitions)
+            stacked = _values(run, edits, written.shape)
+        if not edits or stacked.shape[1:] != written.shape:
+            return ""
         with np.errstate(all="ignore"):
-            for what, text, node in self._edits_of(item):
-                try:
-                    have = run.value(node)
-                except (ArithmeticError, ValueError, LookupError):
-                    continue
-                if have.shape == written.shape and (np.abs(have - written) <= 1.5 * unit).all():
-                    return f"{what}: {text}"
-        return ""
+            hits = (np.abs(stacked - written) <= 1.5 * unit).all(axis=(1, 2))
+        if not hits.any():
+            return ""
+        what, text, _ = edits[int(np.argmax(hits))]
+        return f"{what}: {text}"
+
+    def _at_truth(self, item: Item) -> tuple[list[tuple[str, str, Node]], Array]:
+        """The edits of an item, and what each comes to with the right values."""
+        if item.id not in self._truths:
+            values, model = self.sheet.values, self.sheet.model
+            right = {
+                n: np.asarray(values.named(n), dtype=np.float64)
+                for n, leaf in model.leaves.items()
+                if values.computable(leaf)
+            }
+            edits = self._edits_of(item)
+            run = SharedEvaluator(model.number_sizes(), right, model.definitions)
+            shape = values.value(values.node(item.expr)).shape if item.expr is not None else ()
+            self._truths[item.id] = edits, _values(run, edits, shape)
+        return self._truths[item.id]
 
     def _edits_of(self, item: Item) -> list[tuple[str, str, Node]]:
         if item.id not in self._edits:
             form = right_form(self.sheet, item)
             self._edits[item.id] = [] if form is None else edits_of(self.sheet, form, item)
         return self._edits[item.id]
+
+
+def _values(
+    run: SharedEvaluator, edits: Sequence[tuple[str, str, Node]], shape: tuple[int, ...]
+) -> Array:
+    """What each edit comes to; NaN where it has no value."""
+    found = []
+    with np.errstate(all="ignore"):
+        for _, _, node in edits:
+            try:
+                value = run.value(node)
+            except (ArithmeticError, ValueError, LookupError):
+                value = np.full(shape, np.nan)
+            found.append(value if value.shape == shape else np.full(shape, np.nan))
+    return np.array(found) if found else np.zeros((0, *shape))
 
 
 def edits_of(
