@@ -207,15 +207,9 @@ def test_errors_point_into_the_question(siamese: bp.Sheet) -> None:
     assert "claim L ==" in str(broken.value)
 
 
-@pytest.mark.parametrize(
-    "later",
-    [
-        lambda s: s.fit({}),
-    ],
-)
-def test_what_is_not_available_yet(later, siamese: bp.Sheet) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(bp.NotAvailable, match="not available yet"):
-        later(siamese)
+def test_no_data_are_told(siamese: bp.Sheet) -> None:
+    with pytest.raises(bp.ValueProblem, match="There is no data for XA, XB, Y"):
+        siamese.fit()
 
 
 # --- verdicts ------------------------------------------------------------------------------------

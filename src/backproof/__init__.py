@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         ShapeProblem,
         SheetError,
         SheetSyntaxError,
+        TrainingStopped,
         ValueProblem,
     )
     from backproof.render.answers import Answer, Verdict, Worked
@@ -53,6 +54,7 @@ _HOMES = {
     "ShapeProblem": "backproof.errors",
     "SheetError": "backproof.errors",
     "SheetSyntaxError": "backproof.errors",
+    "TrainingStopped": "backproof.errors",
     "ValueProblem": "backproof.errors",
 }
 
@@ -70,6 +72,7 @@ __all__ = [
     "SheetError",
     "SheetSyntaxError",
     "Step",
+    "TrainingStopped",
     "ValueProblem",
     "Verdict",
     "Verified",

@@ -5,13 +5,16 @@ Only click is imported before a command runs, so that `backproof --help` is ther
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import click
+from click.core import ParameterSource
 
+from backproof.engine.options import train_options
 from backproof.papers.commands import COMMANDS
 
 if TYPE_CHECKING:
@@ -504,6 +507,28 @@ def export(
 
 for _command in COMMANDS:
     main.add_command(_command)
+
+
+# --- training -------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("file", type=FILE, required=False)
+@train_options
+@click.pass_context
+def train(ctx: click.Context, /, **how: Any) -> None:
+    """Train the sheet in FILE on data; everything is written to a run folder."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # more threads slow small products down
+    from backproof.engine.command import Request, train_command
+
+    given = {n for n in how if ctx.get_parameter_source(n) is not ParameterSource.DEFAULT}
+    lines, trained = train_command(Request(**how, arguments=sys.argv[2:]), frozenset(given))
+    if how["compare"]:
+        from backproof.interop.compare import compared_lines
+
+        lines += compared_lines(trained)
+    if lines:
+        _print("\n".join(lines) + "\n")
 
 
 # --- the live page --------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backproof.errors import BackproofError, FileProblem, NotAvailable, Source
+from backproof.errors import BackproofError, FileProblem, Source
 from backproof.language.files import read_sheets
 from backproof.language.sheet import Sheet as ParsedSheet
 from backproof.language.sheet import parse_sheet
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from backproof.calculus.model import Model
     from backproof.engine.compiled import Compiled
     from backproof.engine.curvature import Function, Hessian
+    from backproof.engine.training import Trained
     from backproof.working import claims
 
 __all__ = ["Sheet", "read"]
@@ -291,9 +292,40 @@ class Sheet:
 
         return export(self._build(), to, target)
 
-    def fit(self, data: Mapping[str, Any], **options: Any) -> Any:
-        """Trains the sheet."""
-        raise NotAvailable("Training a sheet is not available yet.")
+    def fit(
+        self,
+        data: Mapping[str, Any] | str | None = None,
+        *,
+        epochs: int = 50,
+        batch: int = 32,
+        rate: float | None = None,
+        optimizer: str = "adam",
+        seed: int = 0,
+        engine: str = "auto",
+        values: Mapping[str, Any] | None = None,
+        maps: Mapping[str, str] | None = None,
+        initial: Mapping[str, str] | None = None,
+        test: float = 0.2,
+        validation: float = 0.1,
+        out: str | os.PathLike[str] | None = None,
+        **more: Any,
+    ) -> Trained:
+        """Trains the sheet; what comes back says how it went, with `parameters` and `results`.
+
+        data     arrays by the names of the givens, samples first; or what `train --data` takes;
+                 None where the sheet holds all values
+        values   dimensions and constants that the data do not fix
+        maps     given -> "data", "target" or a part's name, where its name does not say it
+        out      a new run folder for metrics, plots and checkpoints
+        more     momentum, schedule, patience, dtype; scale, pairs, unseen, thin, target; overwrite
+        """
+        from backproof.engine.fitting import fit
+
+        return fit(
+            self._build(), data, epochs=epochs, batch=batch, rate=rate, optimizer=optimizer,
+            seed=seed, engine=engine, values=values or {}, maps=maps or {}, initial=initial or {},
+            test=test, validation=validation, out=out, **more,
+        )  # fmt: skip
 
     # --- showing -------------------------------------------------------------------------------
 
