@@ -317,6 +317,8 @@ class SheetMarker:
         wrong_line = self._wrong(line, item, value, truth, used, own)
         named = bool(wrong_line.mistake)
         barred = trivial_value(entries, truth.centre, self.unit, named=named)
+        if barred:
+            barred = f"of {item.key}, {barred}"
         return wrong_line, False, barred
 
     def _follows(
@@ -325,11 +327,14 @@ class SheetMarker:
     ) -> tuple[Line, bool, str]:  # fmt: skip
         run, ends, _ = own
         names = tuple(w.label for w in wrong)
-        barred = next((f"{w.label}: {w.barred}" for w in wrong if w.barred), "")
+        barred = next((w.barred for w in wrong if w.barred), "")
         centre = (ends[0] + ends[1]) / 2
-        barred = barred or trivial_rest(
-            run, self.right_run, truth.node, centre, truth.centre, self.unit
+        rest = (
+            ""
+            if barred
+            else trivial_rest(run, self.right_run, truth.node, centre, truth.centre, self.unit)
         )
+        barred = barred or (f"from there on, {rest}" if rest else "")
         if barred:
             reason = f"it follows from your own {', '.join(names)}, which earns nothing: {barred}."
             return line(GUARDED, Fraction(0), reason, carried=names), False, barred
@@ -381,7 +386,7 @@ class SheetMarker:
         wide = np.where(few, margin, 0.0)
         reason = f"right, but {self.rounding.decimals} decimals were asked for."
         share = 1 - self.scheme.digits
-        visible = np.abs(truth.centre) >= margin  # 0 says nothing about 0.004
+        visible = np.abs(truth.centre) >= 10 * margin  # 1 says next to nothing about 0.914
         if few.any() and (visible | ~few).all():
             ends = (np.minimum(truth.centre - wide, truth.ends[0]),
                     np.maximum(truth.centre + wide, truth.ends[1]))  # fmt: skip
@@ -412,8 +417,9 @@ class SheetMarker:
             reason += f" With your own {names} it would be {show(right, places)}."
         named = {w.name: w.centre for w in used if w.name is not None}
         values = {**self.givens, **named}
-        unit = float(np.max(np.where(value.decimals < places, 0.5 * 10.0 ** -np.maximum(
-            value.decimals, 0), self.unit)))  # fmt: skip
+        few = (value.decimals >= 0) & (value.decimals < places)
+        margins = np.where(few, 0.5 * 10.0 ** -np.maximum(value.decimals, 0), self.unit)
+        unit = float(np.max(margins))
         mistake = self.namer.mistake(
             item, value.array, values, (right, truth.centre), unit,
             slipped=any(not w.right for w in used),
