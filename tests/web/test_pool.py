@@ -149,7 +149,7 @@ HEAVY = "\n".join([
 
 
 def test_a_heavy_sheet_is_stopped_while_others_are_answered() -> None:
-    app = make_app(host="127.0.0.1", port=8642, limits=Limits(seconds=1.5), workers=2)
+    app = make_app(host="127.0.0.1", port=8642, limits=Limits(seconds=4), workers=2)
     with TestClient(app, base_url="http://127.0.0.1:8642", headers=PAGE) as client:
         ends: list[dict[str, Any]] = []
 
