@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED as FIRST
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 
 from backproof.errors import FileProblem
@@ -146,7 +148,16 @@ _MARKER: list[Marker] = []  # of this process
 
 
 def _start(file: Path, scheme: Scheme) -> None:
+    parent = parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
     _MARKER[:] = [Marker(read_paper(file), scheme)]
+
+
+def _end_with(sentinel: int) -> None:
+    """Ends this process when the one that started it is gone."""
+    wait_for([sentinel])
+    os._exit(1)
 
 
 def _batch(batch: list[Numbered]) -> list[tuple[int, Marked]]:
