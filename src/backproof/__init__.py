@@ -29,14 +29,19 @@ if TYPE_CHECKING:
         TrainingStopped,
         ValueProblem,
     )
+    from backproof.interop.estimators import SheetAutoencoder, SheetClassifier, SheetRegressor
     from backproof.render.answers import Answer, Verdict, Worked
     from backproof.sheets import Sheet, read
     from backproof.working.steps import Step, Verified, Working
 
     __version__: str
 
+# The estimators need scikit-learn, so `from backproof import *` leaves them out.
 _HOMES = {
     "Sheet": "backproof.sheets",
+    "SheetAutoencoder": "backproof.interop.estimators",
+    "SheetClassifier": "backproof.interop.estimators",
+    "SheetRegressor": "backproof.interop.estimators",
     "read": "backproof.sheets",
     "Answer": "backproof.render.answers",
     "Verdict": "backproof.render.answers",
