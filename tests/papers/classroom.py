@@ -330,15 +330,19 @@ class Class:
         return "gibberish", lines, truth
 
     def gaming(self) -> tuple[str, list[str], dict[str, str]]:
-        """Starts with a value that leaves nothing to work out, and carries it on faultlessly."""
+        """Puts in a value that leaves nothing to work out, and carries it on faultlessly.
+
+        Zeros and enormous numbers at any line, ones and repeated numbers at the first.
+        """
         trick = self.rng.choice(("zeros", "huge", "ones", "same"))
         lines, truth = [], {}
         for work in WORKS:
             lines.append(f"[{work.sheet}]")
-            first, formula = work.steps[0]
+            anywhere = trick in ("zeros", "huge")
+            first, _ = work.steps[self.rng.randrange(len(work.steps)) if anywhere else 0]
             right = worked(work, {})
             fill = {"zeros": 0.0, "huge": 50_000.0, "ones": 1.0, "same": 0.4}[trick]
-            shape = formula(work.given).shape
+            shape = right[first].shape
             if trick == "same" and math.prod(shape) <= 2:
                 fill = 0.0  # two entries that are the same are no trick
 

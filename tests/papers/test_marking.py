@@ -189,6 +189,17 @@ def test_hostile_answers_earn_nothing_and_cost_little(answer: str) -> None:
     assert not line.share
 
 
+def test_an_answer_that_would_fill_the_memory_is_not_evaluated() -> None:
+    exam = read_paper(ROOT / "examples" / "exam.md")
+    text = "[q01-gradient]\ngrad(L, W) = Xb.T @ (P - Y)/N + 2*lambda*W\n"
+    sheet = "given X in R[3000, 2000]\nlearn w in R[2000]\nL = sumsq(X @ w)\nask gradient L wrt w"
+    large = paper_of(parse_markdown(Source("l.md", f"```sheet a\n{sheet}\n```\n")))
+    huge = "grad(L, w) = sum(outer(vec(X), vec(X)))*w"
+    for made, script, verdict in ((exam, text, "right"), (large, huge, "undecided")):
+        lines = Marker(made).mark(Reader(made).read(script, "x"))
+        assert [n.verdict for n in lines if n.answer] == [verdict]
+
+
 def test_numeric_mistakes_are_named_by_the_repair_search() -> None:
     lines = marked("[a]\nz = [0.7, 0.7]\nL = -0.828\n")
     assert lines["a.z"].mistake.startswith("a transpose")

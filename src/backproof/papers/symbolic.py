@@ -25,6 +25,7 @@ from backproof.language.format import unparse
 from backproof.language.functions import CONSTANTS
 from backproof.language.names import free_names
 from backproof.language.statements import parse_expression
+from backproof.operators.node import postorder
 from backproof.papers.paper import EQUATION, Item, PaperSheet
 from backproof.working.claims import HERE, REFUTED, UNDECIDED, Judge
 from backproof.working.mending.search import Search, Workbench
@@ -35,6 +36,7 @@ MOST_NODES = 200
 DEEPEST = 30
 LARGEST_SIZE = 64  # of a literal dimension or the end of a range
 LARGEST_POWER = 12
+MOST_ENTRIES = 20_000_000  # of any array on the way
 SECONDS = 4.0  # for one answer, before a person is asked
 _NUMBERS = re.compile(r"\d[\d.]*(?:[eE][-+]?\d+)?")
 _DERIVATIVES = frozenset(("grad", "jac", "hess"))
@@ -203,6 +205,8 @@ class SymbolicJudge:
         longer = copy.copy(model)
         longer.sheet = model.sheet.extended(f"claim {unparse(item.expr)} == {unparse(expr)}")
         claim = longer.sheet.claims[-1]
+        if too_large(longer, expr):
+            return Opinion("undecided", "it is too large to be compared.")
         judge = Judge(longer)
         verdict = judge.claim(claim, proofs=False)
         if verdict.holds:
@@ -244,6 +248,21 @@ class SymbolicJudge:
         if 3 * len(lost) > len(needed) or model.definitions[item.expr.id].fill is not None:
             return "it leaves out much of what the equation is about."
         return ""
+
+
+def too_large(model: Model, expr: ast.Expr) -> bool:
+    """Whether evaluating an expression would make an array that no answer needs."""
+    try:
+        node = model.node(expr)
+    except BackproofError:
+        return False  # the judge says what does not fit
+    for part in postorder([node]):
+        entries = 1
+        for dim in (*part.shape, *(loop.size for loop in part.loops)):
+            entries *= model.graph.resolve(dim).as_int() or 1
+        if entries > MOST_ENTRIES:
+            return True
+    return False
 
 
 def constant_value(sheet: PaperSheet, text: str) -> np.ndarray | None:
