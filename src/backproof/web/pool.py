@@ -138,7 +138,7 @@ class Pool:
         """One more process; tried again where it does not come up."""
         delay = 0.1
         while not self._closed:
-            worker = await asyncio.to_thread(self._begin)
+            worker = await self._begun()
             self._all.add(worker)
             try:
                 await worker.connect()
@@ -149,6 +149,15 @@ class Pool:
                 continue
             self._release(worker)
             return
+
+    async def _begun(self) -> Worker:
+        """A started process; one that starts while the pool is closed is ended again."""
+        starting = asyncio.ensure_future(asyncio.to_thread(self._begin))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            (await starting).kill()
+            raise
 
     def _begin(self) -> Worker:
         ours, theirs = socket.socketpair()
