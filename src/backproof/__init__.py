@@ -29,7 +29,9 @@ if TYPE_CHECKING:
         TrainingStopped,
         ValueProblem,
     )
-    from backproof.interop.estimators import SheetAutoencoder, SheetClassifier, SheetRegressor
+    from backproof.interop.estimators import SheetAutoencoder as SheetAutoencoder
+    from backproof.interop.estimators import SheetClassifier as SheetClassifier
+    from backproof.interop.estimators import SheetRegressor as SheetRegressor
     from backproof.render.answers import Answer, Verdict, Worked
     from backproof.sheets import Sheet, read
     from backproof.working.steps import Step, Verified, Working
