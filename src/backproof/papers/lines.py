@@ -24,7 +24,7 @@ def other_line(sheet: PaperSheet, item: Item, text: str, judge: SymbolicJudge) -
     if item.kind == SHAPE:
         verdict, reason = _shape(sheet, item, text)
     elif item.kind == BLANK:
-        verdict, reason = _blank(sheet, item, text)
+        verdict, reason = _blank(item, text, judge)
     elif item.kind == CHOICE:
         letter = text.strip().strip("().").upper()
         right = letter == item.answer
@@ -80,7 +80,7 @@ def _same_dims(sheet: PaperSheet, item: Item, parts: list[str], told: str) -> tu
     return ("right", "right.") if dims == tuple(wanted) else ("wrong", told)
 
 
-def _blank(sheet: PaperSheet, item: Item, text: str) -> tuple[str, str]:
+def _blank(item: Item, text: str, judge: SymbolicJudge) -> tuple[str, str]:
     """A piece left out: as it stands, or whatever means the same."""
     from backproof.papers.symbolic import read_expression
 
@@ -96,10 +96,8 @@ def _blank(sheet: PaperSheet, item: Item, text: str) -> tuple[str, str]:
         return "right", "right."
     if isinstance(wanted, ast.Name) or isinstance(have, ast.Name):
         return "wrong", told  # another name of the same value is not what was left out
-    from backproof.papers.symbolic import SymbolicJudge
-
     asked = Item(item.id, item.key, "value", wanted, item.marks, item.ask)
-    opinion = SymbolicJudge(sheet).opinion(asked, text)
+    opinion = judge.opinion(asked, text)
     if opinion.verdict == "right":
         return "right", "another way of writing it."
     return opinion.verdict, told

@@ -27,6 +27,7 @@ from backproof.working.mending.trial import CachedElaborator, SharedEvaluator
 
 Array = Any
 MOST_EDITS = 500
+MOST_SLIPPED = 120  # below a wrong value, where every edit is worked out anew
 POINT = "the decimal point"
 TURNED = "the entries turned round"
 
@@ -146,6 +147,7 @@ class Namer:
         if slipped:
             model = self.sheet.model
             run = SharedEvaluator(model.number_sizes(), own, model.definitions)
+            edits = edits[:MOST_SLIPPED]
             stacked = _values(run, edits, written.shape)
         if not edits or stacked.shape[1:] != written.shape:
             return ""
