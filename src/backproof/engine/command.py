@@ -105,7 +105,7 @@ def train_command(request: Request, given: frozenset[str]) -> tuple[list[str], T
     writer = place is None or place.first
     path = request.out or free_folder(_stem(request))
     if folder is None:
-        folder = RunFolder.new(path, request.overwrite or (member and not writer), writer=writer)
+        folder = RunFolder.new(path, request.overwrite) if writer else RunFolder(path)
     folder.writer = writer
     extra = {"request": request.kept(), "sheet_file": str(request.file)}
     with Progress(options.epochs, quiet=request.quiet or member) as progress:

@@ -20,9 +20,10 @@ from backproof.engine import datasets
 from backproof.engine.coding import coded, scaled
 from backproof.engine.datasets import Raw
 from backproof.errors import BackproofError, NameProblem, ShapeProblem, ValueProblem
-from backproof.operators.dims import ONE, SCALAR, Dim, show_shape
+from backproof.operators.dims import ONE, SCALAR, Dim
 
 Array = Any
+FIRST, SECOND, SAME = "(first)", "(second)", "(same)"  # what makes a pair; no part is called so
 LABELS = ("labels", "onehot", "range", "prob")
 SIZE_NAMES = ("N", "m", "B", "batch", "samples", "n_samples")
 
@@ -221,7 +222,7 @@ def fill(task: Task, raw: Raw, wanted: Wanted | None = None) -> Task:
     splits, same = _splits(task, raw, wanted, sources)
     for name, source in sources.items():
         array = raw.data if source == "data" else raw.target if source == "target" else (
-            raw.columns.get(source) if source not in ("A", "B", "same") else raw.data
+            raw.columns.get(source) if source not in (FIRST, SECOND, SAME) else raw.data
         )  # fmt: skip
         _place(task, name, source, array, raw, splits, same, wanted.scale)
     _solve_sizes(task, raw, sources)
@@ -293,7 +294,7 @@ def _own(task: Task, name: str) -> str:
 
 
 def _sources(task: Task, raw: Raw, wanted: Wanted) -> dict[str, str]:
-    """data name -> "data", "target", "A", "B", "same", or the name of a part; and says so."""
+    """data name -> "data", "target", FIRST, SECOND, SAME, or the name of a part; and says so."""
     maps = {task.names.get(n, n): source for n, source in wanted.maps.items()}
     for name, source in maps.items():
         if name not in task.axes:
@@ -330,14 +331,14 @@ def _sources(task: Task, raw: Raw, wanted: Wanted) -> dict[str, str]:
                 "they are of the same class.",
                 hint="such as given xA, xB in R[64] and given y in {0, 1}",
             )
-        sources[twins[0]], sources[twins[1]], sources[labels[0]] = "A", "B", "same"
+        sources[twins[0]], sources[twins[1]], sources[labels[0]] = FIRST, SECOND, SAME
         why |= {twins[0]: "the first of a pair", twins[1]: "the second of a pair",
                 labels[0]: "1 where both are of one class, else the other label"}  # fmt: skip
     for name, source in sources.items():
         if source == "data" and raw.data is None:
             raise ValueProblem(f"Nothing in {raw.name} is called '{_own(task, name)}', and it has "
                                "no part called data.", hint=_parts_hint(name, raw))  # fmt: skip
-        if source in ("target", "same") and raw.target is None:
+        if source in ("target", SAME) and raw.target is None:
             raise ValueProblem(f"{name} takes labels, and {raw.name} has no target.",
                                hint=_parts_hint(name, raw))  # fmt: skip
     both = [n for n, s in sources.items() if s == "data"]
@@ -346,9 +347,9 @@ def _sources(task: Task, raw: Raw, wanted: Wanted) -> dict[str, str]:
             f"{' and '.join(both)} would both get the data of {raw.name}.",
             hint=f"--map {both[0]}=… says which part each gets; --pairs makes pairs for twins",
         )
-    words = {"A": "data (A)", "B": "data (B)", "same": "same class or not"}
+    words = {FIRST: "data (A)", SECOND: "data (B)", SAME: "same class or not"}
     task.said += [f"{n} gets the {words.get(s, s)} ({why[n]})." for n, s in sources.items()]
-    predicted = [n for n, s in sources.items() if s in ("target", "same")]
+    predicted = [n for n, s in sources.items() if s in ("target", SAME)]
     task.target = predicted[0] if predicted else next(
         (n for n in task.axes if task.model.declared[n].kind in LABELS or
          (_named_target(_own(task, n)) and len(task.axes) > 1)), None
@@ -390,7 +391,7 @@ def _splits(
         shown = ", ".join(f"{c:g}" if not isinstance(c, str) else c for c in held)
         splits["unseen"] = np.flatnonzero(np.isin(labels, held))
         task.said.append(f"Held out of training as a whole: classes {shown}, the split 'unseen'.")
-    if "same" not in sources.values():
+    if SAME not in sources.values():
         return splits, None
     assert raw.target is not None
     pairs = wanted.pairs if wanted.pairs is not None else 4
@@ -411,13 +412,13 @@ def _place(
 ) -> None:  # fmt: skip
     """Puts one given's arrays into every split."""
     fact = task.model.declared[name]
-    if source == "same":
+    if source == SAME:
         assert same is not None
         for part, (_, _, labels) in same.items():
             coding, task.classes, said = coded(fact, task.model, name, labels, None)
             task.parts.setdefault(part, {})[name] = coding
         return
-    if source == "target" or fact.kind in LABELS:
+    if source == "target" or name == task.target or fact.kind in LABELS:
         width = _features(task, name)
         code, classes, said = coded(fact, task.model, name, array, width, raw.labelled)
         if source == "target" or name == task.target:
@@ -426,16 +427,16 @@ def _place(
     else:
         flat = array.reshape(len(array), -1).astype(np.float64)
         code, scaler, said = scaled(fact, name, flat, splits["train"], scale)
-        if source in ("data", "A", "B"):
+        if source in ("data", FIRST, SECOND):
             task.pictures = (*task.pictures, name)
         task.scalers[name] = scaler
-        if source != "B":
+        if source != SECOND:
             task.said += said
     _fit_sizes(task, name, code.shape[1], raw, source)
     shape = task.model.shape(name)
     for part, rows in splits.items():
-        if same is not None and source in ("A", "B"):
-            rows = same[part][0 if source == "A" else 1]
+        if same is not None and source in (FIRST, SECOND):
+            rows = same[part][0 if source == FIRST else 1]
         here = code[rows]
         if len(shape) > 2:
             sizes = task.all_sizes(1)
@@ -472,14 +473,14 @@ def _fit_sizes(task: Task, name: str, width: int, raw: Raw, source: str) -> None
         return
     own = _own(task, name)
     where = task.single.sheet.declarations[own]
-    what = {"target": "target", "data": "data", "A": "data", "B": "data"}.get(
+    what = {"target": "target", "data": "data", FIRST: "data", SECOND: "data"}.get(
         source, f"part '{source}'"
     )
     sizes = {**task.model.number_sizes(), **task.sizes}
     fixed = [f"{n} is {sizes[n]}" for d in rest for n in sorted(d.names()) if n in sizes]
     raise ShapeProblem(
         f"the {what} of {raw.name} has {width} column{'s' * (width != 1)}, and {own} is declared "
-        f"{show_shape(task.single.shape(own))}, {have} number{'s' * (have != 1)} a sample"
+        f"with {have} number{'s' * (have != 1)} a sample"
         + (f", where {', '.join(fixed)}." if fixed else "."),
         place=task.single.sheet.place(where.span),
         hint=f"--map {own}=PART gives it another part of the data",

@@ -36,7 +36,7 @@ MOST_INLINED = 400  # characters of an entry before it gets an array of its own
 BLAS = 20_000  # multiplications from which a product is left to BLAS
 RESERVED = ("np", "math", "F", "acc", "top", "best", "square_", "power_", "sigmoid_", "softplus_",
             "relu_", "step_", "sign_", "log_", "sqrt_", "Again", "range", "order", "rate",
-            "momentum", "steps", "losses", "work")  # fmt: skip
+            "momentum", "step", "steps", "losses", "work", "q", "r", "s", "epoch")  # fmt: skip
 
 
 class Writer:

@@ -121,13 +121,15 @@ class RunFolder:
                     f"'{path}' is not a run folder, so nothing in it is overwritten.",
                     hint="name another folder with --out",
                 )
-            if folder.writer:
-                for name in OURS:
-                    (path / name).unlink(missing_ok=True)
-        if folder.writer:
-            with _told(path):
-                path.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def begin(self) -> None:
+        """Makes the folder, or empties it of an older run."""
+        if self.writer:
+            with _told(self.path):
+                self.path.mkdir(parents=True, exist_ok=True)
+                for name in OURS:
+                    (self.path / name).unlink(missing_ok=True)
 
     @classmethod
     def existing(cls, path: Path, **how: Any) -> RunFolder:

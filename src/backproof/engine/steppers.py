@@ -23,6 +23,7 @@ from backproof.engine.optimisers import SECOND_ORDER, Optimiser, Slots, optimise
 from backproof.errors import NotAvailable, ValueProblem
 
 Array = Any
+WORTH_COMPILING = 50_000  # steps from which numba's seconds of compiling are won back
 
 
 @dataclass
@@ -181,9 +182,9 @@ class Whole(Stepper):
 
 
 def make_stepper(
-    task: Task, name: str, momentum: float, batch: int, engine: str, dtype: str,
+    task: Task, name: str, momentum: float, batch: int, engine: str, dtype: str, steps: int,
 ) -> Stepper:  # fmt: skip
-    """The stepper of an optimiser on an engine."""
+    """The stepper of an optimiser on an engine; *steps* are to be taken in all."""
     if engine not in ("auto", "numpy", "jax", "numba"):
         raise ValueProblem(f"There is no engine '{engine}'.",
                            hint="engines are auto, numpy, jax, numba")  # fmt: skip
@@ -197,6 +198,9 @@ def make_stepper(
     flat = all(len(task.model.shape(n)) == 2 for n in (*task.axes, *task.model.learned))
     if name in ("sgd", "momentum") and flat and task.axes:
         stepper = Compiled(task, rule, batch, engine, dtype)
+        if engine == "auto" and stepper.engine == "numba" and steps < WORTH_COMPILING:
+            stepper = Compiled(task, rule, batch, "numpy", dtype)
+            stepper.why = f"{steps:,} steps are done before numba would have compiled"
         if stepper.engine != "jax":
             return stepper
         from backproof.engine.parallel import Scan

@@ -166,8 +166,9 @@ class _Loop:
         self.first, said = initial_values(task.model, shapes, task.all_sizes(batch), options.seed,
                                           options.initial)  # fmt: skip
         self.stepper: Stepper = make_stepper(
-            task, options.optimizer, options.momentum, batch, options.engine, options.dtype
-        )
+            task, options.optimizer, options.momentum, batch, options.engine, options.dtype,
+            options.epochs * max(1, self.count // batch),
+        )  # fmt: skip
         self.said = [*task.said, *said]
         self.losses = Losses(task)
         self.output = find_output(task)
@@ -202,6 +203,7 @@ class _Loop:
                                   hint="other first values: --init '*=normal:0.01'")  # fmt: skip
         point = Checkpoint(0, state, initial, print_=self.print_)
         if self.folder is not None:
+            self.folder.begin()
             self.folder.write("run.json", self._meta())
             self.folder.write("sheet.sheet", self.task.single.sheet.source.text)
             if self.task.text:

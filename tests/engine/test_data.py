@@ -1,0 +1,208 @@
+"""Data meet a sheet: which given gets what, in what code and scale, and what does not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.engine.common import model_of
+
+from backproof.engine import datasets
+from backproof.engine.data import Task, Wanted, prepare, task_for
+from backproof.engine.datasets import Raw
+from backproof.errors import BackproofError, FileProblem, NameProblem, ShapeProblem, ValueProblem
+
+pytest.importorskip("sklearn")
+
+SOFTMAX = """given X in R[N, D]
+given Y in onehot[N, K]
+learn W in R[D, K], b in R[1, K]
+P = softmax(X @ W + b)
+L = cross_entropy(P, Y)
+"""
+ONE = """given x in R[d]
+given y in {0, 1}
+learn w in R[d], b in R
+a = sigmoid(w.T @ x + b)
+L = bce(a, y)
+"""
+TWINS = """given xA, xB in R[d]
+given y in {0, 1}
+learn W in R[5, d], v in R[5]
+a = sigmoid(v.T @ (W @ xA - W @ xB)**2)
+L = bce(a, y)
+"""
+AUTO = """given x in (0, 1)[n]
+learn W in R[h, n], V in R[n, h]
+a = sigmoid(V @ sigmoid(W @ x))
+L = sse(a, x)
+"""
+
+
+def task(text: str, data: Any, **wanted: Any) -> Task:
+    return task_for(model_of(text), data, Wanted(**wanted))
+
+
+def test_sets_say_which_given_gets_what() -> None:
+    t = task(SOFTMAX, "iris")
+    assert t.target == "Y" and t.classes == ("0", "1", "2") and t.sizes == {"D": 4, "K": 3}
+    assert t.parts["train"]["Y"].sum(axis=1).tolist() == [1.0] * t.count()
+    assert any("Y gets the target (its set is onehot)" in s for s in t.said)
+    X = t.parts["train"]["X"]
+    np.testing.assert_allclose(X.mean(axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(X.std(axis=0), 1)
+
+
+def test_a_sheet_for_one_sample_becomes_its_batch() -> None:
+    t = task(ONE, "breast-cancer")
+    assert set(t.axes) == {"X", "Y"} and t.text and t.fixed is None
+    assert "The sheet is for one sample" in " ".join(t.said)
+    assert set(np.unique(t.parts["test"]["Y"])) == {0.0, 1.0}
+
+
+def test_samples_as_columns_and_a_number_of_them() -> None:
+    t = task(SOFTMAX.replace("R[N, D]", "R[12, D]").replace("onehot[N", "onehot[12"), "iris")
+    assert t.fixed == 12
+    columns = (
+        "given X in R[4, m]\nlearn W in R[2, 4], V in R[4, 2]\nA = V @ tanh(W @ X)\nL = mse(A, X)"
+    )
+    t = task(columns, "iris")
+    assert t.axes == {"X": 1} and t.rows("test")["X"].shape == (4, t.count("test"))
+
+
+def test_splits_are_by_seed_and_apart() -> None:
+    raw = datasets.load("digits")
+    one, two = datasets.split(raw, 0.2, 0.1, 5), datasets.split(raw, 0.2, 0.1, 5)
+    assert all(np.array_equal(one[p], two[p]) for p in one)
+    every = np.concatenate(list(one.values()))
+    assert len(every) == len(set(every.tolist())) == raw.count
+    shares = np.bincount(raw.target[one["test"]].astype(int)) / np.bincount(raw.target)
+    assert (abs(shares - 0.2) < 0.02).all()
+    assert not np.array_equal(one["test"], datasets.split(raw, 0.2, 0.1, 6)["test"])
+
+
+def test_thinning_keeps_a_share_of_label_one() -> None:
+    raw = datasets.thinned(datasets.load("breast-cancer"), 0.15, 0)
+    assert int((raw.target == 1).sum()) == 32 and int((raw.target == 0).sum()) == 357
+
+
+def test_twins_get_pairs_and_unseen_classes_stay_out() -> None:
+    t = task(TWINS, "digits", unseen="8,9", pairs=2)
+    assert set(t.parts) == {"train", "validation", "test", "unseen"}
+    for arrays in t.parts.values():
+        assert abs(arrays["Y"].mean() - 0.5) < 0.01
+    raw = datasets.load("digits")
+    rows = np.flatnonzero(raw.target < 8)
+    first, second, same = datasets.pairs(raw.target, rows, 300, 0)
+    assert ((raw.target[first] == raw.target[second]) == (same == 1)).all()
+    assert (raw.target[first] < 8).all() and (first != second).all()
+
+
+def test_an_open_interval_holds_its_data() -> None:
+    t = task(AUTO, "digits", values={"h": 3})
+    for arrays in t.parts.values():
+        assert arrays["X"].min() > 0 and arrays["X"].max() < 1
+    assert t.target is None
+
+
+def test_maps_override_and_parts_go_by_name(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "d.npz", left=rng.normal(size=(20, 3)), right=rng.normal(size=(20, 3)),
+             same=rng.integers(0, 2, 20))  # fmt: skip
+    maps = {"xA": "left", "xB": "right", "y": "same"}
+    t = task(TWINS, tmp_path / "d.npz", maps=maps)
+    assert t.sizes["d"] == 3 and t.target == "Y"
+    arrays = {"xA": rng.normal(size=(20, 3)), "xB": rng.normal(size=(20, 3)), "y": [0.0, 1.0] * 10}
+    t = task(TWINS, arrays)
+    assert t.count() + t.count("test") + t.count("validation") == 20
+
+
+def test_a_csv_with_words_as_classes(tmp_path: Path) -> None:
+    file = tmp_path / "f.csv"
+    file.write_text(
+        "a,b,kind\n" + "".join(f"{k},{k * k},{'x' if k % 2 else 'y'}\n" for k in range(20))
+    )
+    t = task(SOFTMAX, file)
+    assert t.classes == ("x", "y")
+    assert task(ONE, file).classes == ("x", "y")
+
+
+def test_labels_of_minus_one_and_one() -> None:
+    t = task(ONE.replace("{0, 1}", "{-1, 1}").replace("bce(a, y)", "log(1 + exp(-y*a))"),
+             "breast-cancer")  # fmt: skip
+    assert set(np.unique(t.parts["train"]["Y"])) == {-1.0, 1.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "data", "wanted", "kind", "says"),
+    [
+        (ONE, "digits", {}, ValueProblem, "Y is a label in {0, 1}, and the target holds 2"),
+        (SOFTMAX.replace("R[N, D]", "R[N, 7]"), "iris", {}, ShapeProblem,
+         "data of iris has 4 columns, and X is declared with 7 numbers a sample"),
+        (SOFTMAX.replace("K]", "5]"), "iris", {}, ValueProblem,
+         "with 5 classes, and the target has 3"),
+        (AUTO, "digits", {}, ShapeProblem, "The size h is not fixed by the data"),
+        (AUTO, "digits", {"values": {"h": 0.5}}, ValueProblem, "must be a positive integer"),
+        (AUTO, "digits", {"values": {"q": 5}}, NameProblem, "'q' is no dimension"),
+        (SOFTMAX, "iris", {"validation": 0.001}, ValueProblem, "The validation split is empty"),
+        (SOFTMAX, "iris", {"test": 1.0}, ValueProblem, "share of the test split is 1"),
+        (SOFTMAX, "iris", {"thin": 0.5}, ValueProblem, "Only a target with two labels"),
+        (SOFTMAX, "iris", {"maps": {"X": "foo"}}, NameProblem, "iris has no 'foo'"),
+        (SOFTMAX, "iris", {"maps": {"W": "data"}}, NameProblem, "'W' is not a given with samples"),
+        (SOFTMAX, "iris", {"pairs": 2}, ShapeProblem, "Pairs are for twins"),
+        (TWINS, "digits", {"unseen": "77,8"}, ValueProblem, "digits has no class '77'"),
+        (TWINS, "digits", {"pairs": 0}, ShapeProblem, "would both get the data"),
+        (AUTO, "digits", {"values": {"h": 3}, "scale": "none"}, ValueProblem, "strictly between"),
+        (SOFTMAX, "none", {}, FileProblem, "There is no data set 'none'"),
+        (SOFTMAX, "none.csv", {}, FileProblem, "not a file that exists"),
+        (SOFTMAX, None, {}, ValueProblem, "There is no data for X, Y"),
+        ("given x in R[3]\na = sum(x)\nL = a**2", "iris", {}, ShapeProblem, "learns nothing"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_told(
+    text: str, data: Any, wanted: dict[str, Any], kind: type[BackproofError], says: str
+) -> None:
+    with pytest.raises(kind) as error:
+        task(text, data, **wanted)
+    assert says in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a,b,y\n1,2,0\n3,,1\n", "line 3: column 'b' has no value"),
+        ("a,b,y\n1,nan,0\n3,4,1\n", "line 2: column 'b' has no value"),
+        ("a,b,y\n1,x,0\n3,4,1\n", "column 'b' must hold numbers, and this cell is 'x'"),
+        ("a,b,y\n1,2\n", "line 2: 2 cells, where the first line has 3"),
+        ("", "is empty"),
+    ],
+)
+def test_a_csv_that_is_not_right(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "f.csv").write_text(text)
+    with pytest.raises(FileProblem) as error:
+        datasets.load(str(tmp_path / "f.csv"))
+    assert says in str(error.value)
+
+
+def test_missing_values_and_uneven_parts() -> None:
+    with pytest.raises(ValueProblem, match="missing or infinite values: 1 of 4"):
+        datasets.from_arrays({"x": [1.0, 2.0, np.nan, 4.0]})
+    with pytest.raises(ValueProblem, match="differ in their number of samples: x has 2, y has 3"):
+        datasets.from_arrays({"x": [[1.0], [2.0]], "y": [1, 2, 3]})
+    with pytest.raises(ValueProblem, match="holds no samples"):
+        task(ONE, Raw("nothing", np.zeros((0, 3)), np.zeros(0)))
+
+
+def test_scikit_learn_missing_says_how_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(BackproofError, match=r"pip install \"backproof\[sklearn\]\""):
+        datasets.load("digits")
+
+
+def test_a_sheet_that_holds_its_values_needs_no_data() -> None:
+    t = prepare(model_of("given x = [1, 2]\nlearn w in R[2]\nL = (w.T @ x - 1)**2"))
+    assert t.samples is None and not t.axes
