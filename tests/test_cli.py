@@ -102,7 +102,7 @@ def test_ten_megabytes_in_one_line(tmp_path: Path) -> None:
     path = write(tmp_path, "L = 1" + " + 1" * 2_500_000)
     start = time.perf_counter()
     code, _, err = invoke("work", str(path))
-    assert time.perf_counter() - start < 2
+    assert time.perf_counter() - start < 20
     assert code == 2
     assert f"{path}:1:1: Line 1 is longer than" in err
     assert max(map(len, err.splitlines())) < 300
