@@ -25,7 +25,7 @@ from backproof.calculus.model import build_model
 from backproof.errors import BackproofError, Source
 from backproof.language import syntax as ast
 from backproof.language.sheet import Sheet, parse_sheet
-from backproof.working.claims import Judge
+from backproof.working.claims import Counterexample, Judge
 from benchmarks.makers import CLAIMS_A_SHEET, Made, MadeSheet, make_sheet
 
 SAME, DIFFERENT = 1e-9, 1e-6
@@ -181,6 +181,24 @@ def second_look(claim: ast.Claim, sheet: Sheet, rng: random.Random, first: str) 
     return "true" if max(seen) <= 1e-12 else "unclear"
 
 
+def shown_point(claim: ast.Claim, sheet: Sheet, counter: Counterexample) -> bool:
+    """Whether the sides differ at the point that a refutation shows, as the judge reads it."""
+    sizes: dict[str, int] = {}
+    values: dict[str, Any] = {}
+    for name, lists in counter.point.items():
+        array = np.asarray(lists, dtype=np.float64)
+        array = array.reshape(-1, 1) if array.ndim < 2 else array
+        values[name] = array
+        declared = sheet.declarations[name].set
+        for dim, size in zip(declared.dims if declared else (), array.shape, strict=False):
+            if isinstance(dim, ast.Name):
+                sizes[dim.id] = size
+    try:
+        return max(gaps(claim, [World(sheet, sizes, values)]), default=0.0) > DIFFERENT
+    except KeyError:  # a size that no value of the point shows
+        return False
+
+
 # --- the run ---------------------------------------------------------------------------------
 
 
@@ -213,6 +231,10 @@ def _judge(
         against = (verdict in TRUE and said == "false") or (verdict in FALSE and said == "true")
         if against:
             said = second_look(claim, judge.model.sheet, rng, said)
+        counter = v.counterexample if verdict == "refuted" else None
+        if said == "true" and counter is not None and counter.point:
+            # False on a small part of the domain only: the point shown is what counts.
+            said = "false" if shown_point(claim, judge.model.sheet, counter) else said
     against = (verdict in TRUE and said == "false") or (verdict in FALSE and said == "true")
     tally.verdicts[how.how, said, verdict] += 1
     report = f"{made.text}claim {claim.text}\n{verdict}: {why}\nindependent judge: {said}"

@@ -311,6 +311,8 @@ def _argmax(xp: Any, a: Sequence[Array], o: Options) -> Array:
 
 def _diag(xp: Any, a: Sequence[Array], o: Options) -> Array:
     x = a[0]
+    if x.shape[1] != 1 and x.shape[0] != x.shape[1]:
+        raise Misfit("diag takes a column or a square matrix")
     return xp.diag(x[:, 0]) if x.shape[1] == 1 else xp.diag(x)[:, None]
 
 
