@@ -23,7 +23,7 @@ from backproof.language.files import read_sheets
 Say = Callable[[str], None]
 # What belongs to one call and not to the run.
 NOT_KEPT = ("file", "out", "resume", "overwrite", "processes", "coordinator", "process_id",
-            "process_count", "quiet", "arguments", "compare")  # fmt: skip
+            "process_count", "quiet", "checkpoint_seconds", "arguments", "compare")  # fmt: skip
 NAMED = ("maps", "values", "initial")
 
 
@@ -64,6 +64,7 @@ class Request:
     process_count: int = 1
     quiet: bool = False
     compare: bool = False
+    checkpoint_seconds: float = 1.0
     arguments: Sequence[str] = field(default=())
 
     def kept(self) -> dict[str, Any]:
@@ -106,7 +107,7 @@ def train_command(request: Request, given: frozenset[str]) -> tuple[list[str], T
     path = request.out or free_folder(_stem(request))
     if folder is None:
         folder = RunFolder.new(path, request.overwrite) if writer else RunFolder(path)
-    folder.writer = writer
+    folder.writer, folder.every = writer, request.checkpoint_seconds
     extra = {"request": request.kept(), "sheet_file": str(request.file)}
     with Progress(options.epochs, quiet=request.quiet or member) as progress:
         trained = train(task, options, folder=folder, resume=request.resume,

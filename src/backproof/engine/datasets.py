@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -99,7 +100,7 @@ def load(name: str, target: str | None = None) -> Raw:
         if path.stat().st_size > MAX_BYTES:
             raise FileProblem(f"'{name}' is larger than {MAX_BYTES // 2**30} GB.")
         return _csv(path, target) if kind == ".csv" else _npz(path, target)
-    except (OSError, ValueError, csv.Error) as error:
+    except (OSError, ValueError, csv.Error, BadZipFile) as error:
         raise FileProblem(f"'{name}' cannot be read: {error}.") from None
 
 
@@ -213,7 +214,7 @@ def _finite(array: Array, what: str) -> None:
 
 
 def _npz(path: Path, target: str | None) -> Raw:
-    with np.load(path, allow_pickle=False) as archive:
+    with path.open("rb") as f, np.load(f, allow_pickle=False) as archive:
         columns = {name: archive[name] for name in archive.files}
     return from_arrays(columns, path.name, target)
 

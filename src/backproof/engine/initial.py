@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -121,12 +122,12 @@ def _by_rule(
 
 def _from_file(name: str, file: str, shape: tuple[int, ...]) -> Array:
     try:
-        with np.load(Path(file), allow_pickle=False) as archive:
+        with Path(file).open("rb") as f, np.load(f, allow_pickle=False) as archive:
             if name not in archive.files:
                 raise FileProblem(f"'{file}' has no {name}.",
                                   hint=f"it has {', '.join(archive.files)}")  # fmt: skip
             array = np.asarray(archive[name], np.float64)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, BadZipFile) as error:
         raise FileProblem(f"'{file}' cannot be read: {error}.") from None
     if array.size != int(np.prod(shape)):
         raise ShapeProblem(f"{name} in '{file}' has shape {array.shape}, and the sheet needs "

@@ -57,6 +57,9 @@ _OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
      "The run folder; without it runs/NAME-1 or the next that is free."}),
     (("--resume",), {"is_flag": True, "help": "Go on with the run in --out."}),
     (("--overwrite",), {"is_flag": True, "help": "Start the run in --out again."}),
+    (("--checkpoint-seconds",), {"default": 1.0, "show_default": True, "type":
+     click.FloatRange(0), "metavar": "S", "help":
+     "Least time between two checkpoints; 0 for one an epoch."}),
     (("--compare",), {"is_flag": True, "help":
      "Beside scikit-learn's counterpart, on the same splits."}),
     (("--processes",), {"default": 1, "type": RANGE(1), "metavar": "N", "help":

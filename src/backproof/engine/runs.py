@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -72,10 +73,10 @@ class Checkpoint:
     @classmethod
     def loaded(cls, path: Path) -> Checkpoint:
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with path.open("rb") as f, np.load(f, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
             meta = json.loads(str(arrays.pop("meta")))
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise FileProblem(f"'{path}' is not a checkpoint that can be read: {error}.") from None
         state = State({}, {}, meta["steps"], meta["done"])
         best: dict[str, Array] = {}
