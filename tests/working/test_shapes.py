@@ -94,3 +94,10 @@ def test_expressions_that_do_not_fit_are_errors() -> None:
         shapes_working(model(SIAMESE), (expr("W1 @ W2"),))
     with pytest.raises(NameProblem):
         shapes_working(model(SIAMESE), (expr("Q"),))
+
+
+def test_the_indices_of_an_einsum_are_no_operand() -> None:
+    working = shapes_working(
+        model('let N = 4\ngiven x in R[N, 2]\nlearn W in R[2, 3]\nz = einsum("ni,io->no", x, W)\n')
+    )
+    assert any(s.label == "z" and s.shape == (4, 3) for s in working.steps)

@@ -270,6 +270,8 @@ def origins_of(model: Model) -> dict[str, str]:
     for name in sheet.order:
         expr = sheet.equations[name].expr
         for part in _open_parts(expr):
+            if isinstance(part, ast.Text):  # the indices of an einsum
+                continue
             before = _sides(fresh, part)
             fresh.elaborator().node(part)
             note(f"from {written(part)}{before}")
