@@ -266,7 +266,7 @@ class _Loop:
     def _ended(self) -> str:
         point, options = self.point, self.options
         if point.state.done:
-            return f"converged after {point.epoch} iterations"
+            return f"ended after {point.epoch} iterations: flat, or no lower point in reach"
         late = bool(options.patience) and point.waited >= options.patience
         if options.patience and self.stepper.agreed(late):
             return (f"stopped early after epoch {point.epoch}: no better validation loss for "
