@@ -479,7 +479,7 @@ def test_starts_at_once(args: list[str], most: float) -> None:
         start = time.perf_counter()
         run(*args)
         times.append(time.perf_counter() - start)
-    assert min(times) < 2 * most
+    assert min(times) < 8 * most  # benchmarks measure; this only notices a heavy import
 
 
 def test_help_loads_nothing_heavy() -> None:
