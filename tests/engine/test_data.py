@@ -206,3 +206,9 @@ def test_scikit_learn_missing_says_how_to_install(monkeypatch: pytest.MonkeyPatc
 def test_a_sheet_that_holds_its_values_needs_no_data() -> None:
     t = prepare(model_of("given x = [1, 2]\nlearn w in R[2]\nL = (w.T @ x - 1)**2"))
     assert t.samples is None and not t.axes
+
+
+def test_what_a_sigmoid_reconstructs_is_brought_to_its_range() -> None:
+    t = task(AUTO.replace("(0, 1)[n]", "R[n]"), "iris", values={"h": 3})
+    assert t.parts["train"]["X"].min() == 0 and t.parts["train"]["X"].max() == 1
+    assert any("reaches 0 to 1 only" in s for s in t.said)

@@ -220,16 +220,32 @@ def fill(task: Task, raw: Raw, wanted: Wanted | None = None) -> Task:
     task.said[:0] = raw.said
     task.image = raw.image
     splits, same = _splits(task, raw, wanted, sources)
+    scale = "minmax" if wanted.scale == "auto" and _from_sigmoid(task) else wanted.scale
     for name, source in sources.items():
         array = raw.data if source == "data" else raw.target if source == "target" else (
             raw.columns.get(source) if source not in (FIRST, SECOND, SAME) else raw.data
         )  # fmt: skip
-        _place(task, name, source, array, raw, splits, same, wanted.scale)
+        _place(task, name, source, array, raw, splits, same, scale)
     _solve_sizes(task, raw, sources)
     _check_sizes(task)
     kept = ", ".join(f"{task.count(p)} {p}" for p in task.parts)
     task.said.append(f"Split by seed {wanted.seed}: {kept}.")
     return task
+
+
+def _from_sigmoid(task: Task) -> bool:
+    """Whether the data are to be reconstructed by a sigmoid, which reaches 0 to 1 only."""
+    from backproof.engine.measures import SQUASHED, find_output
+
+    output = find_output(task) if task.target is None else None
+    if output is None or output.kind != "picture":
+        return False
+    meant = task.model.definitions.get(output.name, output.node)
+    if meant.op.name not in SQUASHED:
+        return False
+    task.said.append(f"{output.name or 'The output'} reaches 0 to 1 only, so the data are brought "
+                     "there.")  # fmt: skip
+    return True
 
 
 def without_data(task: Task, wanted: Wanted | None = None) -> Task:
