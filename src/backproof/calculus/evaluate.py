@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from backproof.operators.arithmetic import DECIMALS, FLOAT64, Arithmetic, Decimals, Float64
-from backproof.operators.node import Loop, Node, merged_loops, postorder
+from backproof.operators.node import Node, merged_loops, postorder
 
 Array = Any
 
@@ -130,10 +130,6 @@ def align(node: Node, args: list[Array]) -> list[Array]:
         pad = [1] * max(0, rank - core) if arg.is_number else []
         result.append(a.reshape(*shape, *pad, *a.shape[a.ndim - core :]))
     return result
-
-
-def loop_shape(loops: tuple[Loop, ...], sizes: Mapping[str, int]) -> tuple[int, ...]:
-    return tuple(v.size.evaluate(sizes) for v in loops)
 
 
 def defined(array: Array) -> bool:

@@ -19,7 +19,7 @@ from backproof.calculus.derive import Deriver
 from backproof.calculus.elaborate import Elaborator
 from backproof.calculus.evaluate import Evaluator
 from backproof.calculus.loading import load_values
-from backproof.errors import NameProblem, Place, ShapeProblem, Span, ValueProblem
+from backproof.errors import Place, ShapeProblem, Span, ValueProblem
 from backproof.language import syntax as ast
 from backproof.language.sheet import Sheet
 from backproof.operators.arithmetic import decimal_context
@@ -365,9 +365,3 @@ def _outside(fact: Fact, array: Array, model: Model) -> tuple[str, str] | None:
         )(array)
         return first(bad, f"and must be an integer from {low} to {fact.bounds[1]}")
     return None
-
-
-def require(model: Model, name: str, place: Place) -> None:
-    """Raises when *name* is not a quantity of the sheet."""
-    if name not in model.leaves:
-        raise NameProblem(f"{name} is not defined.", place=place)

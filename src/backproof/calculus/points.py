@@ -19,7 +19,7 @@ import numpy as np
 from backproof.calculus.evaluate import Evaluator
 from backproof.calculus.model import Fact, Model
 from backproof.operators.arithmetic import DECIMALS, decimal_context
-from backproof.operators.dims import Dim, Shape
+from backproof.operators.dims import Dim
 from backproof.operators.node import Node
 
 Array = Any
@@ -146,13 +146,6 @@ def _conditions(model: Model) -> list[tuple[str, Node, Node]]:
 
 def shape_at(model: Model, name: str, sizes: Mapping[str, int]) -> tuple[int, ...]:
     return tuple(d.evaluate(sizes) for d in model.shape(name))
-
-
-def number_of_entries(shape: Shape, sizes: Mapping[str, int]) -> int:
-    total = 1
-    for d in shape:
-        total *= d.evaluate(sizes)
-    return total
 
 
 def _real(rng: random.Random) -> Decimal:

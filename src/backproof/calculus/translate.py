@@ -7,7 +7,7 @@ renamed where they are used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -289,6 +289,3 @@ class Translator:
             (node.op.promises,) if node.op.promises in ("positive", "binary") else ("vanishing",)
         )
         return Term(build.entry(name, tuple(a.ix for a in own), tuple(a.size for a in own), facts))
-
-
-Rule = Callable[[Translator, Node], Expr]

@@ -16,13 +16,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from backproof.errors import Span
 from backproof.operators.dims import SCALAR, Dim, Shape
 
 if TYPE_CHECKING:
     from backproof.operators.base import Operator
-
-Numberish = "Node | Fraction | int"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -218,6 +215,3 @@ def postorder(roots: Iterable[Node]) -> list[Node]:
 def quantities(roots: Iterable[Node]) -> set[str]:
     """The names that the nodes depend on directly."""
     return {n.params[0] for n in postorder(roots) if n.op.name == "name"}
-
-
-NO_SPAN = Span(0, 0)
