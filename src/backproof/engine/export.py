@@ -121,8 +121,11 @@ def _entrance(
     if learned:
         size = {"np": "np.shape({})", "jnp": "jnp.shape({})",
                 "torch": "torch.as_tensor({}).shape"}[xp]  # fmt: skip
-        pairs = ", ".join(f'"{n}": {size.format(written.arguments[n])}' for n in learned)
-        lines += _wrapped(f"shapes = {{{pairs}}}")
+        lines += [
+            "shapes = {",
+            *(f'    "{n}": {size.format(written.arguments[n])},' for n in learned),
+            "}",
+        ]
     found: dict[str, str] = {}
     for name, word in written.arguments.items():
         shape = shapes[name]
