@@ -12,11 +12,13 @@ from click.testing import CliRunner
 from backproof.cli import main
 from backproof.errors import BackproofError, Source
 from backproof.language.markdown import parse_markdown
+from backproof.papers.lint import ERROR, lint
 from backproof.papers.marking import Marker
 from backproof.papers.numbers import show
 from backproof.papers.paper import Paper, paper_of, read_paper
 from backproof.papers.scripts import Reader
-from backproof.papers.variants import make_variants, varied_text, written
+from backproof.papers.stated import written
+from backproof.papers.variants import make_variants, varied_text
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAPER = ROOT / "examples" / "paper.md"
@@ -121,3 +123,48 @@ def test_values_are_put_where_they_stand() -> None:
     text = varied_text(paper.sheets[0].sheet, {"x": [Fraction(5), Fraction(1, 2)]})
     assert text.splitlines() == ["given x = [5, 0.5] # data", "y = 2*x", "ask forward"]
     assert written(Fraction(1, 3)) == "1/3" and written([Fraction(-1, 4)]) == "[-0.25]"
+
+
+EXAM = ROOT / "examples" / "exam.md"
+
+
+def test_the_exam_has_variants_that_share_what_its_questions_share() -> None:
+    made, rejected = make_variants(read_paper(EXAM), 6, 7)
+    assert len({v.text for v in made}) == 6 and rejected.counts
+    for variant in made:
+        again = paper_of(parse_markdown(Source("variant.md", variant.text)))
+        sheets = {s.name: s for s in again.sheets}
+        for name in ("X", "Y", "W"):
+            svm, softmax, step = (
+                sheets[s].values.named(name) for s in ("q02-svm", "q03-softmax", "q04-step")
+            )
+            assert (svm == softmax).all() and (svm == step).all()
+        # the misprints are still there to be refuted, and nothing else is
+        false = [f for f in lint(again) if f.severity == ERROR]
+        assert len(false) == 3
+        assert [f for f in lint(again) if "vary" in f.message] == []
+        hidden = sheets["q10b-saturated"].values.named("a1").astype(float).ravel()
+        assert sum(a * (1 - a) < 0.0025 for a in hidden) == 2
+
+
+def test_the_text_of_a_variant_says_its_own_numbers_and_no_answer() -> None:
+    text = (
+        "# P\n\n## 1. A\n\nThe input is `x = [1, 2]`, 3 of them.\n\n```sheet a\n"
+        "given x = [1, 2]\nvary x integer 4..9\ny = 2*x + 1\nask value y\n```\n\n"
+        "So y is 3 and 5.\n\n## 2. B\n\nThe same `x = [1, 2]`, halved.\n\n```sheet b\n"
+        "given x = [1, 2]\nvary x integer 4..9\nz = x/2\nask value z\n```\n"
+    )
+    ((variant,), _) = make_variants(paper_of(parse_markdown(Source("p.md", text))), 1, 1)
+    drawn = variant.paper.sheets[0].values.named("x").astype(int).ravel().tolist()
+    assert f"The input is `x = {drawn}`, 3 of them." in variant.text
+    assert f"The same `x = {drawn}`, halved." in variant.text
+    assert variant.text.count(f"given x = {drawn}") == 2
+    assert "So y" not in variant.text and "## 2. B" in variant.text
+
+
+def test_numbers_in_the_text_that_variants_change_are_noted() -> None:
+    head = "# P\n\nThe weight is {}, the rate 0.7.\n\n```sheet a\ngiven w = 0.3\nvary w in {{0.1, 0.2}}\n"
+    rest = "y = 2*w\nask value y\n```\n"
+    for said, found in (("0.3", 1), ("`w = 0.3`", 0), ("small", 0)):
+        made = paper_of(parse_markdown(Source("p.md", head.format(said) + rest)))
+        assert len([f for f in lint(made) if "vary" in f.message]) == found

@@ -21,6 +21,7 @@ from backproof.papers.paper import GRADIENT, VALUE, PaperSheet
 
 Array = Any
 EDGE = 0.03  # a sigmoid or softmax this near to 0 or 1 is saturated, a tanh twice as near to ±1
+FLAT = 0.01  # of the steepest slope: below it a unit is saturated
 NEAR = 2  # units of the last digit within which a kink is too near
 TIE = 1e-6  # of a unit: nearer to a half than this is a tie
 WIDEST = 8  # units of the last digit that rounding may move an answer by
@@ -47,6 +48,7 @@ class SheetChecker:
                 node = values.node(item.expr)
                 if self.sheet.values.computable(self.model.node(item.expr)):
                     self.roots[item.key] = node
+        self.usual_flat = self._flat(self._run(self._floats(self.base))) if self.free else []
         self.usual = self._difficulty(self._floats(self.base))
         self.usual_width = self._widths(self._floats(self.base))
         self.usual_zeros = {k: (np.abs(v) < self.unit / 2).mean() for k, v in
@@ -98,10 +100,12 @@ class SheetChecker:
             if not reason and not self.free:
                 for key, value in shown.items():
                     zeros = (np.abs(value) < self.unit / 2).mean()
-                    if zeros == 1:
+                    if zeros == 1 and self.usual_zeros[key] < 1:
                         return f"{key} is zero", NOTHING
                     if zeros > max(self.usual_zeros[key], 0.5):
                         return f"{key} is mostly zero", NOTHING
+            if self.free and self._flat(run) != self.usual_flat:
+                reason = "other units saturated than in the paper"
             if reason:
                 return reason, NOTHING
             if self._tie(values):
@@ -113,6 +117,17 @@ class SheetChecker:
             if abs(work.seconds - self.usual.seconds) > ALIKE * self.usual.seconds:
                 return "another difficulty", work
         return "", work
+
+    def _flat(self, run: Evaluator) -> list[int]:
+        """How many units of each kind are saturated; where that is the question it stays so."""
+        found = []
+        for node in self._all():
+            if node.op.name in ("sigmoid", "softmax", "tanh"):
+                value = run.value(node)
+                low = -1.0 if node.op.name == "tanh" else 0.0
+                slope = (value - low) * (1 - value) * (4 if low == 0 else 1)
+                found.append(int((slope < FLAT).sum()))
+        return found
 
     def _units(self, run: Evaluator) -> str:
         """Saturated or dead units, points next to a kink."""
@@ -137,8 +152,9 @@ class SheetChecker:
 
     def _all(self) -> list[Node]:
         if not hasattr(self, "_nodes"):
-            roots = [*self.roots.values(), *self.model.definitions.values()]
-            self._nodes = postorder(roots)
+            values, leaves = self.sheet.values, self.model.leaves
+            known = [d for n, d in self.model.definitions.items() if values.computable(leaves[n])]
+            self._nodes = postorder([*self.roots.values(), *known])
         return self._nodes
 
     def _tie(self, values: Mapping[str, Array]) -> bool:

@@ -19,6 +19,7 @@ import numpy as np
 from backproof.errors import BackproofError
 from backproof.papers.marking import Scheme, SheetMarker
 from backproof.papers.paper import BLANK, EQUATION, Paper, PaperSheet
+from backproof.papers.stated import stale_numbers
 from backproof.working.answer import judge
 from backproof.working.claims import REFUTED, check_claims
 from backproof.working.conventions import NATURAL, readings
@@ -47,6 +48,7 @@ def lint(paper: Paper) -> list[Finding]:
     for number, sheet in enumerate(paper.sheets):
         found += [*_order(sheet), *_claims(sheet), *_conventions(sheet), *_no_marks(paper, sheet)]
         found += _given_away(paper, sheet)
+        found += _stale(paper, sheet)
         found += _prose(paper, sheet, _prose_after(paper, number))
     return sorted(set(found), key=lambda f: (f.line, f.severity, f.message))
 
@@ -123,6 +125,15 @@ def _prose(paper: Paper, sheet: PaperSheet, prose: tuple[int, str]) -> Iterator[
         if verdict.verdict == REFUTED:
             line = _line(paper, start + match.start())
             yield Finding(ERROR, line, f"the text says '{match[1]}', which is false: {verdict.why}")
+
+
+def _stale(paper: Paper, sheet: PaperSheet) -> Iterator[Finding]:
+    for offset, number, name in stale_numbers(paper, sheet) if sheet.sheet.varies else ():
+        yield Finding(
+            WARNING, _line(paper, offset),
+            f"the text says {number}, and 'vary' changes {name}; write `{name} = …` in code, and "
+            "every variant says its own.",
+        )  # fmt: skip
 
 
 def _conventions(sheet: PaperSheet) -> Iterator[Finding]:
@@ -227,7 +238,7 @@ def _given_away(paper: Paper, sheet: PaperSheet) -> Iterator[Finding]:
         told: dict[str, list[str]] = {}
         for item in question.items:
             where = others.get(_plain(item.prompt))
-            if item.kind == BLANK and where is not None:
+            if item.kind == BLANK and item.prompt and where is not None:
                 told.setdefault(where, []).append(item.key)
         for where, keys in told.items():
             yield Finding(

@@ -2,7 +2,9 @@
 
 What `vary` names is drawn anew from a seed; identical seeds give identical variants. A draw that
 is not fit (see `checks`) is rejected and counted with its reason. A matrix whose rows are one-hot
-stays one-hot. The numbers of `claim`s belong to the paper as it is, so a variant has none.
+stays one-hot. What several sheets give with the same value and the same `vary` line is one thing
+("the same points") and drawn once for all of them. The numbers of `claim`s belong to the paper as
+it is, so a varied sheet has none; what the paper says in `stated` changes the rest of its text.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +23,21 @@ import numpy as np
 
 from backproof.errors import BackproofError, FileProblem, Source
 from backproof.language import syntax as ast
+from backproof.language.format import unparse
 from backproof.language.sheet import Sheet, parse_sheet
 from backproof.operators.arithmetic import DECIMALS, decimal_context
 from backproof.papers.checks import SheetChecker
 from backproof.papers.difficulty import NOTHING, RULE, Difficulty
 from backproof.papers.key import key_text
 from backproof.papers.paper import Paper, PaperSheet
+from backproof.papers.stated import told_anew, written
 from backproof.render.save import save
 
 Array = Any
 Drawn = dict[str, Any]  # name -> nested lists of fractions, or a fraction for a dimension
-TRIES = 600  # for one sheet of one variant
+Shared = tuple[Any, ...]  # a name, its value and what may be drawn
+TRIES = 600  # for each sheet of one variant
+REPEATS = 20  # draws that were made before, after which one of these is taken again
 Progress = Callable[[int, int], None]
 
 
@@ -65,61 +72,119 @@ class _Draw:
     text: str
 
 
-class _SheetDrawer:
-    """Draws values for one sheet until they are fit."""
+class _Group:
+    """Sheets that share what varies; their values are drawn together until they are fit."""
 
-    def __init__(self, sheet: PaperSheet, rejected: Rejected) -> None:
-        self.sheet = sheet
+    def __init__(self, sheets: list[_SheetDrawer], rejected: Rejected) -> None:
+        self.sheets = sheets
         self.rejected = rejected
         self.seen: set[str] = set()
-        self.accepted: list[_Draw] = []
+        self.accepted: list[tuple[_Draw, ...]] = []
+        self.tries = TRIES * len(sheets)
+
+    def draw(self, rng: random.Random) -> tuple[_Draw, ...]:
+        """A fit draw of every sheet, new if there is any."""
+        repeats = 0
+        for _ in range(self.tries):
+            shared: dict[Shared, Any] = {}
+            drawn: list[Drawn] = []
+            for sheet in self.sheets:
+                values = sheet.values(rng, shared)
+                if values is None:
+                    self._reject(sheet, "the shapes do not fit")
+                    break
+                drawn.append(values)
+            if len(drawn) < len(self.sheets):
+                continue
+            key = json.dumps(drawn, default=str, sort_keys=True)
+            if key in self.seen:
+                repeats += 1
+                self._reject(self.sheets[0], "a duplicate")
+                if repeats > REPEATS and self.accepted:
+                    return rng.choice(self.accepted)
+                continue
+            self.seen.add(key)
+            found = self._fit(drawn)
+            if found is not None:
+                self.accepted.append(found)
+                return found
+        if self.accepted:
+            return rng.choice(self.accepted)
+        names = [sheet.name for sheet in self.sheets]
+        reasons = ", ".join(
+            f"{why} ({n})" if len(names) == 1 else f"{name}: {why} ({n})"
+            for (name, why), n in self.rejected.counts.most_common() if name in names
+        )  # fmt: skip
+        raise FileProblem(
+            f"No draw for {' with '.join(names)} is fit to be handed out: {reasons}.",
+            hint="widen what 'vary' may draw, or start from other values",
+        )
+
+    def _fit(self, drawn: list[Drawn]) -> tuple[_Draw, ...] | None:
+        """The sheets with these values; None, counted, where one of them is not fit."""
+        works: list[Difficulty] = []
+        for sheet, values in zip(self.sheets, drawn, strict=True):
+            why, work = sheet.check(values)
+            if why:
+                self._reject(sheet, why)
+                return None
+            works.append(work)
+        found: list[_Draw] = []
+        for sheet, values, work in zip(self.sheets, drawn, works, strict=True):
+            try:
+                found.append(sheet.made(values, work))
+            except BackproofError:
+                self._reject(sheet, "outside of its set")
+                return None
+        return tuple(found)
+
+    def _reject(self, sheet: _SheetDrawer, why: str) -> None:
+        self.rejected.counts[sheet.name, why] += 1
+
+
+class _SheetDrawer:
+    """Draws values for one sheet and says whether they are fit."""
+
+    def __init__(self, sheet: PaperSheet) -> None:
+        self.sheet = sheet
+        self.name = sheet.name
         self._checkers: dict[tuple[tuple[str, Fraction], ...], SheetChecker | None] = {}
         self.lets = [v for v in sheet.sheet.varies if v.name in sheet.sheet.lets]
         self.names = [v for v in sheet.sheet.varies if v.name not in sheet.sheet.lets]
 
-    def draw(self, rng: random.Random) -> _Draw:
-        """A fit draw, new if there is any."""
-        repeats = 0
-        for _ in range(TRIES):
-            lets = {v.name: _one(v, rng) for v in self.lets}
-            checker = self._checker(lets)
-            if checker is None:
-                self.rejected.counts[(self.sheet.name, "the shapes do not fit")] += 1
-                continue
-            values = {v.name: self._value(v, rng, checker) for v in self.names}
-            drawn: Drawn = {**lets, **values}
-            key = json.dumps(drawn, default=str, sort_keys=True)
-            if key in self.seen:
-                repeats += 1
-                self.rejected.counts[(self.sheet.name, "a duplicate")] += 1
-                if repeats > TRIES // 4 and self.accepted:
-                    return rng.choice(self.accepted)
-                continue
-            self.seen.add(key)
-            given = self._given(checker, values)
-            why, work = _repeated(given, checker.base), NOTHING
-            if not why:
-                why, work = checker.check(given)
-            if why:
-                self.rejected.counts[(self.sheet.name, why)] += 1
-                continue
-            try:
-                found = self._made(drawn, work)
-            except BackproofError:
-                self.rejected.counts[(self.sheet.name, "outside of its set")] += 1
-                continue
-            self.accepted.append(found)
-            return found
-        if self.accepted:
-            return rng.choice(self.accepted)
-        reasons = ", ".join(
-            f"{why} ({n})" for (name, why), n in self.rejected.counts.most_common()
-            if name == self.sheet.name
-        )  # fmt: skip
-        raise FileProblem(
-            f"No draw for '{self.sheet.name}' is fit to be handed out: {reasons}.",
-            hint="widen what 'vary' may draw, or start from other values",
-        )
+    @property
+    def shares(self) -> set[Shared]:
+        """What varies here, as other sheets may have it too."""
+        return {key for v in self.sheet.sheet.varies if (key := _shared(self.sheet, v)) is not None}
+
+    def values(self, rng: random.Random, shared: dict[Shared, Any]) -> Drawn | None:
+        """What is drawn for each name; None where the shapes do not fit.
+
+        shared   what was drawn for other sheets; what this one draws is added
+        """
+
+        def once(vary: ast.Vary, draw: Callable[[], Any]) -> Any:
+            key = _shared(self.sheet, vary)
+            if key is None:
+                return draw()
+            if key not in shared:
+                shared[key] = draw()
+            return shared[key]
+
+        lets = {v.name: once(v, partial(_one, v, rng)) for v in self.lets}
+        checker = self._checker(lets)
+        if checker is None:
+            return None
+        named = {v.name: once(v, partial(self._value, v, rng, checker)) for v in self.names}
+        return {**lets, **named}
+
+    def check(self, drawn: Drawn) -> tuple[str, Difficulty]:
+        """(why these values are not fit, or "", how much work they are)."""
+        checker = self._checker({v.name: drawn[v.name] for v in self.lets})
+        assert checker is not None
+        given = self._given(checker, {v.name: drawn[v.name] for v in self.names})
+        why = _repeated(given, checker.base)
+        return (why, NOTHING) if why else checker.check(given)
 
     def _checker(self, lets: Mapping[str, Fraction]) -> SheetChecker | None:
         key = tuple(sorted(lets.items()))
@@ -163,13 +228,35 @@ class _SheetDrawer:
                 given[name] = array
         return given
 
-    def _made(self, drawn: Drawn, work: Difficulty) -> _Draw:
+    def made(self, drawn: Drawn, work: Difficulty) -> _Draw:
         """The sheet with these values, read again like any sheet."""
         text = varied_text(self.sheet.sheet, drawn)
         made = parse_sheet(Source(self.sheet.sheet.source.name, text), name=self.sheet.name)
         sheet = PaperSheet(self.sheet.name, made, self.sheet.intro)
         assert sheet.model is not None
         return _Draw(drawn, sheet, work, text)
+
+
+def _shared(sheet: PaperSheet, vary: ast.Vary) -> Shared | None:
+    """A name with its value and what it may become: equal in two sheets, it is one thing."""
+    value = sheet.sheet.lets.get(vary.name) or sheet.sheet.values.get(vary.name)
+    if value is None:
+        return None
+    expr = value.value if isinstance(value, ast.Let) else value
+    return vary.name, unparse(expr), vary.choices, vary.range
+
+
+def _grouped(sheets: list[PaperSheet], rejected: Rejected) -> list[_Group]:
+    """The sheets that vary, those that share something together."""
+    groups: list[tuple[set[Shared], list[_SheetDrawer]]] = []
+    for sheet in sheets:
+        drawer = _SheetDrawer(sheet)
+        shares, members = drawer.shares, [drawer]
+        for group in [g for g in groups if g[0] & shares]:
+            groups.remove(group)
+            shares, members = shares | group[0], [*group[1], *members]
+        groups.append((shares, members))
+    return [_Group(members, rejected) for _, members in groups]
 
 
 def _repeated(given: Mapping[str, Array], base: Mapping[str, Array]) -> str:
@@ -243,19 +330,6 @@ def varied_text(sheet: Sheet, drawn: Mapping[str, Any], *, drop: bool = True) ->
     return "".join([*out, source[at : sheet.region.end]])
 
 
-def written(value: Any) -> str:
-    """A drawn value as a sheet writes it."""
-    if isinstance(value, list):
-        return f"[{', '.join(map(written, value))}]"
-    number = Fraction(value)
-    if number.denominator == 1:
-        return str(number)
-    for places in range(1, 13):
-        if (number * 10**places).denominator == 1:
-            return f"{float(number):.{places}f}"
-    return f"{number.numerator}/{number.denominator}"
-
-
 # --- variants ------------------------------------------------------------------------------------
 
 
@@ -264,8 +338,8 @@ def make_variants(
 ) -> tuple[list[Variant], Rejected]:
     """So many different variants, the same ones for the same paper and seed."""
     rejected = Rejected()
-    drawers = {s.name: _SheetDrawer(s, rejected) for s in paper.sheets if s.sheet.varies}
-    if not drawers:
+    groups = _grouped([s for s in paper.sheets if s.sheet.varies], rejected)
+    if not groups:
         raise FileProblem(
             f"'{paper.file}' varies nothing.",
             hint="write vary W in {-0.5..0.5 step 0.1} in a sheet",
@@ -275,8 +349,11 @@ def make_variants(
     for number in range(1, count + 1):
         for attempt in range(50):
             draws = {
-                name: drawer.draw(random.Random(f"{seed} {number} {attempt} {name}"))
-                for name, drawer in drawers.items()
+                draw.sheet.name: draw
+                for group in groups
+                for draw in group.draw(
+                    random.Random(f"{seed} {number} {attempt} {group.sheets[0].name}")
+                )
             }
             chosen = tuple(id(d) for d in draws.values())
             if chosen not in combinations:
@@ -295,18 +372,16 @@ def make_variants(
 
 def _variant(paper: Paper, number: int, draws: Mapping[str, _Draw]) -> Variant:
     out, at = [], 0
-    sheets: list[PaperSheet] = []
-    work = NOTHING
-    for sheet in paper.sheets:
-        region = sheet.sheet.region
-        draw = draws.get(sheet.name)
-        if draw is not None:
-            out += [paper.text[at : region.start], draw.text]
-            at = region.end
-            work = work + draw.work
-        sheets.append(sheet if draw is None else draw.sheet)
+    sheets = [draws[s.name].sheet if s.name in draws else s for s in paper.sheets]
+    texts = [(s.sheet.region, draws[s.name].text) for s in paper.sheets if s.name in draws]
+    drawn = {name: draw.values for name, draw in draws.items()}
+    edits = [(region.start, region.end, text) for region, text in texts]
+    for start, end, text in sorted([*edits, *told_anew(paper, drawn)]):
+        out += [paper.text[at:start], text]
+        at = end
     text = "".join([*out, paper.text[at:]])
     made = Paper(paper.file, paper.title, text, paper.document, tuple(sheets))
+    work = sum((draw.work for draw in draws.values()), NOTHING)
     return Variant(number, text, made, work)
 
 
