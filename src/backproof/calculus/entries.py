@@ -7,7 +7,7 @@ first written. Products and parts that the sheet has a name for are written as t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from fractions import Fraction
 
 from backproof.calculus import ratios
@@ -48,7 +48,7 @@ class Entries:
             if todo:
                 stack.extend(todo)
                 continue
-            own = n.op.name != "neg"  # a sign costs nothing
+            own = len(n.terms) != 1  # a sign costs nothing
             self._costs[n.id] = own + sum(self._costs[a.id] for a in n.args)
         return self._costs[node.id]
 
@@ -71,7 +71,7 @@ class Entries:
             except FAILS:
                 continue
         fits = [self.filled_out(n, node.shape) for n in found]
-        if node.op.name in ("mul", "div"):  # products in one order, sums as they were written
+        if node.op.powers:  # products in one order, sums as they were written
             fits.append(fits.pop(0))
         best = min(fits, key=self._length)
         if best is node or not again:
@@ -83,7 +83,7 @@ class Entries:
         if node.shape == shape:
             return node
         ones = self.graph.filled(1, shape)
-        if node.op.name == "div" and node.is_number:
+        if node.op.powers == (1, -1) and node.is_number:
             return node.args[0] * ones / node.args[1]
         return node * ones
 
@@ -94,14 +94,29 @@ class Entries:
     def ratio(self, node: Node) -> Ratio:
         """The node as a fraction of polynomials over what is not arithmetic."""
         if node.id not in self._ratios:
-            rule = ARITHMETIC.get(node.op.name)
-            found = rule(self, node) if rule else None
+            found = self._arithmetic(node)
             if found is None or len(found.factors) > MOST_FACTORS:
                 found = self._atom(node)
             self._ratios[node.id] = found
-            if node.op.name in ("add", "sub"):
+            if len(node.terms) > 1:
                 self._note_sign(found)
         return self._ratios[node.id]
+
+    def _arithmetic(self, node: Node) -> Ratio | None:
+        """What is arithmetic of entries, as one fraction; None for anything else."""
+        if node.fill is not None:
+            return ratios.constant(node.fill)
+        if node.terms:
+            parts = [self._signed(a, sign) for a, sign in node.terms]
+            return parts[0] if len(parts) == 1 else ratios.plus(parts, self._idempotent)
+        found: Ratio | None = None
+        for a, power in node.powers:
+            part = self.ratio(a) if power == 1 else ratios.to_power(self.ratio(a), power)
+            found = part if found is None else self.times(found, part)
+        k = node.exponent
+        if k is not None and k.denominator == 1 and abs(k) <= 8:
+            return ratios.to_power(self.ratio(node.args[0]), int(k))
+        return found
 
     def _note_sign(self, r: Ratio) -> None:
         """Remembers which way round a sum was written when it was first met."""
@@ -133,11 +148,23 @@ class Entries:
 
     def _terms(self, node: Node) -> list[Ratio]:
         """The node multiplied out, as a sum of products that are each cancelled."""
-        rule = _TERMS.get(node.op.name)
-        terms = rule(self, node) if rule else [self.ratio(node)]
+        terms = self._multiplied_out(node)
         if len(terms) > MOST_TERMS:
             raise ratios.TooWide
         return ratios.merged(terms)
+
+    def _multiplied_out(self, node: Node) -> list[Ratio]:
+        if node.terms:
+            return [
+                Ratio(sign * t.coefficient, t.factors)
+                for a, sign in node.terms
+                for t in self._terms(a)
+            ]
+        found: list[Ratio] | None = None
+        for a, power in node.powers:
+            parts = self._terms(a) if power == 1 else [ratios.to_power(self.ratio(a), power)]
+            found = parts if found is None else [self.times(x, y) for x in found for y in parts]
+        return [self.ratio(node)] if found is None else found
 
     def _as_terms(self, node: Node) -> Node:
         return self._added(node, self._terms(node))
@@ -243,8 +270,8 @@ class Entries:
         """Where a factor stands: numbers (hyperparameters first), products, names, sums, masks."""
         fact = self.model.declared.get(node.name or "")
         hyper = fact is not None and fact.kind == "pos" and node.is_number
-        late = (node.op.name in ("add", "sub")) + 2 * (node.op.promises == "binary")
-        return not node.is_number, not hyper, node.op.name != "matmul", late, node.id
+        late = (len(node.terms) > 1) + 2 * (node.op.promises == "binary")
+        return not node.is_number, not hyper, not node.matrices, late, node.id
 
 
 def product_of(parts: list[Node]) -> Node | None:
@@ -272,8 +299,27 @@ def _crossed(a: Node, b: Node) -> bool:
     return (a.shape[0] == ONE) != (b.shape[0] == ONE) and (a.shape[1] == ONE) != (b.shape[1] == ONE)
 
 
+def is_arithmetic(node: Node) -> bool:
+    """Whether a node is arithmetic of the entries of its arguments."""
+    return bool(node.op.signs or node.op.powers) or (
+        node.fill is not None or node.exponent is not None
+    )
+
+
+def added(terms: Iterable[tuple[Node, int]]) -> Node:
+    """The sum of nodes with their signs, in their order."""
+    total: Node | None = None
+    for node, sign in terms:
+        if total is None:
+            total = node if sign > 0 else -node
+        else:
+            total = total + node if sign > 0 else total - node
+    assert total is not None
+    return total
+
+
 def factors_of(node: Node) -> list[Node]:
-    if node.op.name == "mul":
+    if node.op.powers == (1, 1):
         return [f for a in node.args for f in factors_of(a)]
     return [node]
 
@@ -284,11 +330,8 @@ def _terms_of(node: Node) -> list[tuple[Node, int]]:
     stack = [(node, 1)]
     while stack:
         n, sign = stack.pop()
-        if n.op.name in ("add", "sub"):
-            stack.append((n.args[1], sign if n.op.name == "add" else -sign))
-            stack.append((n.args[0], sign))
-        elif n.op.name == "neg":
-            stack.append((n.args[0], -sign))
+        if n.terms:
+            stack.extend((a, sign * own) for a, own in reversed(n.terms))
         else:
             found.append((n, sign))
     return found
@@ -301,46 +344,8 @@ def _fraction(node: Node) -> tuple[list[Node], list[Node]]:
     stack = [(node, True)]
     while stack:
         n, up = stack.pop()
-        if n.op.name in ("mul", "div"):
-            stack.append((n.args[1], up if n.op.name == "mul" else not up))
-            stack.append((n.args[0], up))
+        if n.powers:
+            stack.extend((a, up == (power > 0)) for a, power in reversed(n.powers))
         else:
             (above if up else below).append(n)
     return above, below
-
-
-# --- arithmetic of entries: as one fraction, and multiplied out ------------------------------
-
-
-def _power(s: Entries, n: Node) -> Ratio | None:
-    k = n.args[1].fill
-    if k is None or k.denominator != 1 or abs(k) > 8:
-        return None
-    return ratios.to_power(s.ratio(n.args[0]), int(k))
-
-
-def _negative(s: Entries, r: Ratio) -> Ratio:
-    return Ratio(-r.coefficient, r.factors)
-
-
-ARITHMETIC: dict[str, Callable[[Entries, Node], Ratio | None]] = {
-    "fill": lambda s, n: ratios.constant(n.params[0]),
-    "add": lambda s, n: ratios.plus([s.ratio(a) for a in n.args], s._idempotent),
-    "sub": lambda s, n: ratios.plus(
-        [s.ratio(n.args[0]), _negative(s, s.ratio(n.args[1]))], s._idempotent
-    ),
-    "neg": lambda s, n: _negative(s, s.ratio(n.args[0])),
-    "mul": lambda s, n: s.times(s.ratio(n.args[0]), s.ratio(n.args[1])),
-    "div": lambda s, n: s.times(s.ratio(n.args[0]), ratios.to_power(s.ratio(n.args[1]), -1)),
-    "pow": _power,
-}
-
-_TERMS: dict[str, Callable[[Entries, Node], list[Ratio]]] = {
-    "add": lambda s, n: s._terms(n.args[0]) + s._terms(n.args[1]),
-    "sub": lambda s, n: s._terms(n.args[0]) + [_negative(s, t) for t in s._terms(n.args[1])],
-    "neg": lambda s, n: [_negative(s, t) for t in s._terms(n.args[0])],
-    "mul": lambda s, n: [s.times(a, b) for a in s._terms(n.args[0]) for b in s._terms(n.args[1])],
-    "div": lambda s, n: [
-        s.times(t, ratios.to_power(s.ratio(n.args[1]), -1)) for t in s._terms(n.args[0])
-    ],
-}

@@ -7,10 +7,10 @@ built; the rule itself is given. Where neither holds there is no matrix form, an
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from backproof.calculus.derive import pull_back
+from backproof.calculus.entries import added
 from backproof.calculus.model import Model
 from backproof.calculus.simplify import Simplifier
 from backproof.operators.dims import ONE, Shape, squeeze
@@ -144,26 +144,28 @@ class Linear:
             return self.graph.make("eye", params=(self.passed.shape[0],))
         if not is_line(node.shape) or not self._has(node):
             return None
-        rule = _LINEAR.get(node.op.name)
-        return None if rule is None else rule(self, node)
+        if node.terms:
+            return self._sum(node)
+        if node.op.powers == (1, 1):
+            return self._scaled(node)
+        if node.op.powers == (1, -1):
+            return self._divided(node)
+        if node.matrices:
+            return self._multiplied(node)
+        return None if node.summed is None else self._total(node.summed)
 
-    def sum_(self, node: Node, sign: int) -> Node | None:
+    def _sum(self, node: Node) -> Node | None:
         parts = []
-        for x in node.args:
+        for x, sign in node.terms:
             inner = self._read(x)
             if inner is None:
                 return None
             if x.shape != node.shape:  # a number, the same for every entry
                 inner = self.graph.filled(1, node.shape) @ inner
-            parts.append(inner)
-        first, second = parts
-        return first + second if sign > 0 else first - second
+            parts.append((inner, sign))
+        return added(parts)
 
-    def negative(self, node: Node) -> Node | None:
-        inner = self._read(node.args[0])
-        return None if inner is None else -inner
-
-    def scaled(self, node: Node) -> Node | None:
+    def _scaled(self, node: Node) -> Node | None:
         a, b = node.args
         if self._has(a) == self._has(b):
             return None
@@ -183,14 +185,13 @@ class Linear:
 
     def _times(self, factor: Node, inner: Node) -> Node:
         """diag(factor) @ inner, on every term: diag(p) - p @ p.T."""
-        if inner.op.name in ("add", "sub"):
-            a, b = (self._times(factor, x) for x in inner.args)
-            return a + b if inner.op.name == "add" else a - b
-        if inner.op.name == "matmul" and inner.args[0].fill == 1:
+        if len(inner.terms) > 1:
+            return added((self._times(factor, x), sign) for x, sign in inner.terms)
+        if inner.matrices and inner.args[0].fill == 1:
             return factor @ inner.args[1]
         return self.graph.make("diag_of", factor) @ inner
 
-    def divided(self, node: Node) -> Node | None:
+    def _divided(self, node: Node) -> Node | None:
         a, b = node.args
         inner = None if self._has(b) else self._read(a)
         if inner is None:
@@ -201,46 +202,34 @@ class Linear:
             return None
         return self._times(1 / b, inner)
 
-    def multiplied(self, node: Node) -> Node | None:
+    def _multiplied(self, node: Node) -> Node | None:
         a, b = node.args
         if self._has(a) or len(a.shape) != 2:
             return None
         inner = self._read(b)
         return None if inner is None else a @ inner
 
-    def total(self, node: Node) -> Node | None:
-        x = node.args[0]
+    def _total(self, x: Node) -> Node | None:
         if not is_line(x.shape):
             return None
         inner = self._read(x)
         if inner is None:
             return None
-        return self._row(inner, node.args[0].shape)
+        return self._row(inner, x.shape)
 
     def _row(self, inner: Node, shape: Shape) -> Node:
         """ones.T @ inner, read off where *inner* is diagonal."""
         ones = self.graph.filled(1, (ONE, shape[0]))
-        if inner.op.name == "neg":
+        if inner.op.signs == (-1,):
             return -self._row(inner.args[0], shape)
-        if inner.op.name == "mul" and inner.args[0].is_number:
+        if inner.op.powers == (1, 1) and inner.args[0].is_number:
             return inner.args[0] * self._row(inner.args[1], shape)
-        if inner.op.name == "div" and inner.args[1].is_number:
+        if inner.op.powers == (1, -1) and inner.args[1].is_number:
             return self._row(inner.args[0], shape) / inner.args[1]
-        if inner.op.name == "diag_of":
-            return inner.args[0].T
-        if inner.op.name == "eye":
+        if inner.diagonal is not None:
+            return inner.diagonal.T
+        if inner.is_identity:
             return ones
-        if inner.op.name == "matmul" and inner.args[0].op.name == "diag_of":
-            return inner.args[0].args[0].T @ inner.args[1]
+        if inner.matrices and inner.args[0].diagonal is not None:
+            return inner.args[0].diagonal.T @ inner.args[1]
         return ones @ inner
-
-
-_LINEAR: dict[str, Callable[[Linear, Node], Node | None]] = {
-    "add": lambda s, n: s.sum_(n, 1),
-    "sub": lambda s, n: s.sum_(n, -1),
-    "neg": Linear.negative,
-    "mul": Linear.scaled,
-    "div": Linear.divided,
-    "matmul": Linear.multiplied,
-    "sum": Linear.total,
-}

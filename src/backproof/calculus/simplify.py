@@ -8,13 +8,13 @@ compared with what it came from, in decimals at random points.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 
 import numpy as np
 
 from backproof.calculus import ratios
-from backproof.calculus.entries import ARITHMETIC, FAILS, Entries, product_of
+from backproof.calculus.entries import FAILS, Entries, added, is_arithmetic, product_of
 from backproof.calculus.evaluate import Evaluator, defined
 from backproof.calculus.model import Model
 from backproof.calculus.points import draw_points
@@ -82,8 +82,19 @@ class Simplifier(Entries):
     def _rewritten(self, node: Node) -> Node:
         if node.id in self._named:
             return self._named[node.id]
-        rule = _RULES.get(node.op.name)
-        return node if rule is None else rule(self, node)
+        if node.op.signs or node.op.powers:
+            return self.entries(node)
+        if node.matrices:
+            return self.product(node)
+        if node.transposed is not None:
+            return self.turned(node)
+        if node.summed is not None:
+            return self.total(node)
+        if node.collected is not None:
+            return self.gathered(node)
+        if node.op.undoes and node.args[0].op.name == node.op.undoes:
+            return node.args[0].args[0]
+        return node
 
     def _learn_name(self, name: str, definition: Node) -> None:
         """What the sheet has a name for is written as that name, also as part of a product."""
@@ -97,7 +108,7 @@ class Simplifier(Entries):
             self._done[node.id] = leaf
         if met:  # what was simplified before does not know the name yet
             self._done = dict(self._named)
-        if plain.op.name not in ARITHMETIC:
+        if not is_arithmetic(plain):
             return
         try:
             r = self.ratio(plain)
@@ -109,16 +120,15 @@ class Simplifier(Entries):
 
     def tidy(self, node: Node) -> Node:
         """The terms of a sum, each simplified by itself."""
-        if node.op.name in ("add", "sub"):
-            a, b = (self.tidy(x) for x in node.args)
-            total = a + b if node.op.name == "add" else a - b
-            try:
-                return self.filled_out(self._as_sum(total), total.shape)
-            except FAILS:
-                return total
-        if node.op.name == "neg":
-            return -self.tidy(node.args[0])
-        return self._simplified(node)
+        if not node.terms:
+            return self._simplified(node)
+        total = added((self.tidy(x), sign) for x, sign in node.terms)
+        if len(node.terms) == 1:
+            return total
+        try:
+            return self.filled_out(self._as_sum(total), total.shape)
+        except FAILS:
+            return total
 
     # --- numbers in products -----------------------------------------------------------------
 
@@ -126,17 +136,17 @@ class Simplifier(Entries):
         """(the numbers that multiply a node, the rest)."""
         if node.is_number:
             return node, None
-        if node.op.name == "mul":
+        if node.op.powers == (1, 1):
             parts = [self.split(a) for a in node.args]
             return product_of([n for n, _ in parts if n]), product_of([a for _, a in parts if a])
-        if node.op.name == "neg":
+        if node.op.signs == (-1,):
             number, rest = self.split(node.args[0])
             minus = self.graph.number(-1)
             return (minus if number is None else -number), rest
-        if node.op.name == "div" and node.args[1].is_number:
+        if node.op.powers == (1, -1) and node.args[1].is_number:
             number, rest = self.split(node.args[0])
             return (number or self.graph.number(1)) / node.args[1], rest
-        if node.op.name == "sub":  # 1 - y where it was written so, and not y - 1
+        if node.op.signs == (1, -1):  # 1 - y where it was written so, and not y - 1
             r = self.ratio(node)
             sign = 1 if r.coefficient > 0 else -1
             for poly, e in r.factors:
@@ -181,13 +191,12 @@ class Simplifier(Entries):
         if fact is not None and fact.kind in ("sym", "posdef", "diagonal"):
             self.notes[f"{rest.name} is symmetric ({rest.name} is declared {fact.kind})"] = None
             core = rest
-        elif rest.op.name == "matmul" and all(len(a.shape) == 2 for a in rest.args):
-            a, b = rest.args
-            core = self.turned(b.T) if b.T.op.name == "transpose" else b.T
-            core = core @ (self.turned(a.T) if a.T.op.name == "transpose" else a.T)
-        elif rest.op.name in ("add", "sub"):
-            a, b = (self._rewritten(x.T) for x in rest.args)
-            apart = a + b if rest.op.name == "add" else a - b
+        elif rest.matrices and all(len(a.shape) == 2 for a in rest.args):
+            right, left = rest.matrices[1].T, rest.matrices[0].T
+            core = self.turned(right) if right.transposed is not None else right
+            core = core @ (self.turned(left) if left.transposed is not None else left)
+        elif len(rest.terms) > 1:
+            apart = added((self._rewritten(x.T), sign) for x, sign in rest.terms)
             core = apart if self.cost(apart) < self.cost(core) else core
         return core if number is None else self.entries(number * core)
 
@@ -202,7 +211,7 @@ class Simplifier(Entries):
         number, rest = self.split(x)
         outside = [] if number is None else [number]
         inside = self.graph.filled(1, x.shape) if rest is None else rest
-        if axis is not None and inside.op.name in ("mul", "div"):
+        if axis is not None and inside.op.powers:
             still, inside = self._apart(inside, axis)
             outside.append(still)
         core = self._known_sum(inside, axis) or self._inner(inside) or (
@@ -237,8 +246,8 @@ class Simplifier(Entries):
 
     def _inner(self, x: Node) -> Node | None:
         """The sum of the column diag(u) @ v, as u.T @ v."""
-        if x.op.name == "matmul" and x.shape[-1] == ONE and x.args[0].op.name == "diag_of":
-            return x.args[0].args[0].T @ x.args[1]
+        if x.matrices and x.shape[-1] == ONE and x.args[0].diagonal is not None:
+            return x.args[0].diagonal.T @ x.args[1]
         return None
 
     def _known_sum(self, x: Node, axis: int | None) -> Node | None:
@@ -279,17 +288,17 @@ class Simplifier(Entries):
 
     def _split_sum(self, x: Node, axis: int | None) -> Node:
         whole = self.graph.make("sum", x, params=(axis,))
-        if x.op.name not in ("add", "sub"):
+        if len(x.terms) < 2:
             return whole
         notes = dict(self.notes)
-        halves: list[Node | None] = []
-        for a in x.args:
+        parts: list[tuple[Node, int]] = []
+        for a, sign in x.terms:
             full = a if a.shape == x.shape else a * self.graph.filled(1, x.shape)
-            halves.append(self.total(self.graph.make("sum", full, params=(axis,)))
-                          if full.fill is None else self._known_sum(full, axis))  # fmt: skip
-        first, second = halves
-        assert first is not None and second is not None
-        split = self.entries(first + second if x.op.name == "add" else first - second)
+            part = (self.total(self.graph.make("sum", full, params=(axis,)))
+                    if full.fill is None else self._known_sum(full, axis))  # fmt: skip
+            assert part is not None
+            parts.append((part, sign))
+        split = self.entries(added(parts))
         if self.cost(split) < self.cost(whole):
             return split
         self.notes = notes
@@ -297,7 +306,7 @@ class Simplifier(Entries):
 
     # --- sums with an index ------------------------------------------------------------------
 
-    def collected(self, node: Node) -> Node:
+    def gathered(self, node: Node) -> Node:
         """Entries collected over loops, as an expression of whole arrays where that is possible."""
         order, _ = node.params
         if not all(isinstance(v, Loop) for v in order) or len(order) > 2:
@@ -315,7 +324,7 @@ class Simplifier(Entries):
     def _whole(self, node: Node, loops: tuple[Loop, ...]) -> Node | None:
         if not node.loops:
             return node if node.is_number else None
-        if node.op.name == "spread" and node.is_number and not node.args[0].loops:
+        if node.spread is not None and node.is_number and not node.args[0].loops:
             own = node.params[0]
             x = node.args[0]
             if own == loops:
@@ -382,13 +391,3 @@ class _Names(dict[str, Node]):
 
     def __missing__(self, name: str) -> Node:
         return self.extra[name]
-
-
-_RULES: dict[str, Callable[[Simplifier, Node], Node]] = {
-    **dict.fromkeys(("add", "sub", "mul", "div", "neg"), Entries.entries),
-    "matmul": Simplifier.product,
-    "transpose": Simplifier.turned,
-    "sum": Simplifier.total,
-    "log": lambda s, n: n.args[0].args[0] if n.args[0].op.name == "exp" else n,
-    "collect": Simplifier.collected,
-}

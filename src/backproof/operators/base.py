@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Protocol
 
 from backproof.errors import ShapeProblem
@@ -55,6 +56,28 @@ class Notation(Protocol):
     def opaque(self, node: Node, index: Sequence[Index]) -> Term: ...
 
 
+class Sizes(Protocol):
+    """Upper bounds of norms, as an operator's `size` rule sees them (see calculus.norms)."""
+
+    def size(self, node: Node) -> list[Node]: ...
+    def times(self, *parts: Sequence[Node]) -> list[Node]: ...
+    def highest(self, node: Node) -> Fraction | None: ...
+    def meaning(self, node: Node) -> Node: ...
+
+
+class Places(Protocol):
+    """Entries written with indices, as an operator's `entry` rule sees them (calculus.entrywise).
+
+    `whole` writes a node without indices and `added` a sum over one more index; both give up
+    where there are no words.
+    """
+
+    def entry(self, node: Node, i: Expr, j: Expr) -> Expr: ...
+    def whole(self, node: Node) -> Expr: ...
+    def added(self, size: Dim, term: Callable[[Expr], Expr]) -> Expr: ...
+    def meaning(self, node: Node) -> Node: ...
+
+
 ShapeRule = Callable[[Graph, tuple[Node, ...], Params], tuple[Shape, Params]]
 NumericRule = Callable[["Arithmetic", Node, list[Array]], Array]
 # (the node, the gradient at its output, the node to write its output as) -> one per argument
@@ -64,6 +87,8 @@ IndexRule = Callable[[Notation, Node, Sequence[Index]], Term]
 WritingRule = Callable[[Node, tuple[Expr, ...]], Expr | None]
 # (how samples are laid out, the node for one sample, its arguments for all samples) -> the result
 BatchRule = Callable[["Samples", Node, tuple["Sampled", ...]], "Sampled"]
+SizeRule = Callable[[Sizes, Node], list[Node]]
+EntryRule = Callable[[Places, Node, Expr, Expr], Expr | None]
 
 
 def _loops_of_args(nodes: tuple[Node, ...], params: Params) -> tuple[Loop, ...]:
@@ -89,11 +114,22 @@ class Operator:
     promises      what is known of every entry of the result: "positive", "binary", or
                   "rows sum to one" along its axis
     position      the index that a number stands for, where the operator counts positions
+    signs         the result is the sum of the arguments, entry by entry, with these signs
+    powers        the result is the product of the arguments, entry by entry, to these powers
+    undoes        the operator that this one takes back: log(exp(x)) is x
     additive      the result is a sum of entries of the arguments, up to signs
     holds         the operator keeps its argument fixed under derivatives
     batch         what it is for many samples side by side (see `samples`); None: no matrix form
     says          the rule's name as a reader should see it ("derivative of sigmoid: a (1 - a)")
     slow          how steep an elementwise function gets, and where it is flat
+    steepest      a number that the norm of its Jacobian never passes, with its text
+    moves         entries are only moved, repeated nowhere and perhaps dropped: no norm grows
+    size          upper bounds of the norm of the result, by a textbook inequality
+    entry         one entry of the result written with its indices; None where it has no words;
+                  left out where that is the function of the entries, or the result indexed
+    needs         (which argument, what it has to be), for a value that does not exist
+    abrupt        a slightly different argument may give quite another value
+    spans         the bounds between which every entry lies and towards which units saturate
     written       how it is written in the sheet language, given its arguments as written; left
                   out where it is a function or a sign of the same name; its result is None where
                   the language has no words for it
@@ -112,11 +148,21 @@ class Operator:
     jumps: Callable[[Node], Sequence[Node]] | None = None
     promises: str = ""
     position: Callable[[Notation, Node], Index | None] | None = None
+    signs: tuple[int, ...] = ()
+    powers: tuple[int, ...] = ()
+    undoes: str = ""
     additive: bool = False
     holds: bool = False
     batch: BatchRule | None = None
     says: str = ""
     slow: SlowRule | None = None
+    steepest: tuple[float, str] | None = None
+    moves: bool = False
+    size: SizeRule | None = None
+    entry: EntryRule | None = None
+    needs: tuple[int, str] | None = None
+    abrupt: bool = False
+    spans: tuple[float, float] | None = None
     written: WritingRule | None = None
 
 

@@ -12,7 +12,7 @@ from fractions import Fraction
 import numpy as np
 
 from backproof.errors import ShapeProblem
-from backproof.operators import writing
+from backproof.operators import norms, places, writing
 from backproof.operators.arithmetic import Arithmetic
 from backproof.operators.base import Array, Index, Notation, Operator, Params, Term, misfit
 from backproof.operators.dims import ONE, SCALAR, Dim, Shape, show_shape, squeeze
@@ -408,41 +408,45 @@ def _axes(node: Node, letters: str) -> list[Dim]:
 OPERATORS: tuple[Operator, ...] = (
     Operator("matmul", _matmul_shape, _matmul_numeric, _matmul_index, _matmul_pullback,
              _matmul_simplify,
-             says="product rule for matrices: ∇_A(AB)·G = G Bᵀ, ∇_B(AB)·G = Aᵀ G"),
+             says="product rule for matrices: ∇_A(AB)·G = G Bᵀ, ∇_B(AB)·G = Aᵀ G",
+             size=norms.matrix_product, entry=places.matrix_product),
     Operator("transpose", _transpose_shape, lambda xp, n, a: np.swapaxes(a[0], -1, -2),
              lambda t, n, i: t.arg(n.args[0], (i[1], i[0])), lambda n, g, y: (g.T,),
-             _transpose_simplify, says="transpose of the gradient"),
+             _transpose_simplify, says="transpose of the gradient", moves=True,
+             size=norms.same, entry=places.transpose),
     Operator("trace", _number_of_square("trace"),
              _trace_numeric, _trace_index,
              lambda n, g, y: (g * n.graph.make("eye", params=(n.args[0].shape[0],)),),
-             says="derivative of the trace: I"),
+             says="derivative of the trace: I", size=norms.trace),
     Operator("det", _number_of_square("det"), lambda xp, n, a: xp.det(a[0])[..., None, None],
              lambda t, n, i: t.det(n.args[0]),
              lambda n, g, y: (g * (y * n.graph.make("inv", n.args[0]).T),),
-             says="Jacobi: derivative of det is det(A) A⁻ᵀ"),
+             says="Jacobi: derivative of det is det(A) A⁻ᵀ", abrupt=True),
     Operator("logdet", _number_of_square("logdet"), _logdet_numeric,
              lambda t, n, i: t.func("log", t.det(n.args[0])),
              lambda n, g, y: (g * n.graph.make("inv", n.args[0]).T,),
-             says="derivative of log |det|: A⁻ᵀ"),
+             says="derivative of log |det|: A⁻ᵀ", abrupt=True,
+             needs=(0, "the determinant is zero")),
     Operator("inv", _same_square("inv"), lambda xp, n, a: xp.inv(a[0]),
              lambda t, n, i: t.inverse(n.args[0], i[0], i[1]),
              lambda n, g, y: (-(y.T @ g @ y.T),),
              lambda graph, n, p, s: n[0].args[0] if n[0].op.name == "inv" else
              n[0] if n[0].op.name == "eye" else 1 / n[0] if n[0].is_number else None,
-             domain="nonzero", says="derivative of the inverse: -A⁻ᵀ G A⁻ᵀ"),
+             domain="nonzero", says="derivative of the inverse: -A⁻ᵀ G A⁻ᵀ", abrupt=True,
+             needs=(0, "the matrix has no inverse")),
     Operator("diag_of", _diag_of_shape, _diag_of_numeric,
              lambda t, n, i: t.delta(i[0], i[1]) * t.arg(n.args[0], (i[0], None)),
              lambda n, g, y: (n.graph.make("diag_part", g),),
              lambda graph, n, p, s: n[0] if n[0].is_number else
              graph.make("eye", params=(s[0],)) if n[0].fill == 1 else None,
-             says="the diagonal of the gradient", written=writing.call("diag")),
+             says="the diagonal of the gradient", written=writing.call("diag"), moves=True),
     Operator("diag_part", _diag_part_shape,
              lambda xp, n, a: np.diagonal(a[0], axis1=-2, axis2=-1)[..., None],
              lambda t, n, i: t.arg(n.args[0], (i[0], i[0])),
              lambda n, g, y: (n.graph.make("diag_of", g),),
              lambda graph, n, p, s: n[0].args[0] if n[0].op.name == "diag_of" else
              n[0] if n[0].is_number else None, says="a diagonal matrix of the gradient",
-             written=writing.call("diag")),
+             written=writing.call("diag"), moves=True),
     _tri("tril"), _tri("triu"),
     Operator("kron", _kron_shape, _kron_numeric, _kron_index, _kron_pullback,
              says="each factor meets the blocks of the gradient"),

@@ -108,6 +108,67 @@ class Node:
         """The quantity's name, for a leaf that is one; else None."""
         return self.params[0] if self.op.name == "name" else None
 
+    # How the algebra of whole arrays is recognised: each is empty, or None, for any other node.
+
+    @property
+    def terms(self) -> tuple[tuple[Node, int], ...]:
+        """What a sum adds up entry by entry, each with its sign."""
+        return tuple(zip(self.args, self.op.signs, strict=False))
+
+    @property
+    def powers(self) -> tuple[tuple[Node, int], ...]:
+        """What a product multiplies entry by entry, each with its power."""
+        return tuple(zip(self.args, self.op.powers, strict=False))
+
+    @property
+    def exponent(self) -> Fraction | None:
+        """The constant to whose power the first argument is raised."""
+        return self.args[1].fill if self.op.name == "pow" else None
+
+    @property
+    def matrices(self) -> tuple[Node, ...]:
+        """The two sides of a matrix product."""
+        return self.args if self.op.name == "matmul" else ()
+
+    @property
+    def transposed(self) -> Node | None:
+        """What a transpose turns."""
+        return self.args[0] if self.op.name == "transpose" else None
+
+    @property
+    def diagonal(self) -> Node | None:
+        """The column on the diagonal of a diagonal matrix."""
+        return self.args[0] if self.op.name == "diag_of" else None
+
+    @property
+    def summed(self) -> Node | None:
+        """What a sum of entries runs over, along the axis `params[0]` (None: over all)."""
+        return self.args[0] if self.op.name == "sum" else None
+
+    @property
+    def collected(self) -> Node | None:
+        """What is collected from loop variables into axes, in the order `params[0]`."""
+        return self.args[0] if self.op.name == "collect" else None
+
+    @property
+    def spread(self) -> Node | None:
+        """What has axes read as loop variables, in the order `params[0]`."""
+        return self.args[0] if self.op.name == "spread" else None
+
+    @property
+    def is_identity(self) -> bool:
+        return self.op.name == "eye"
+
+    @property
+    def is_literal(self) -> bool:
+        """Whether the node is a constant that is written out: a number or a matrix of numbers."""
+        return self.op.name in ("fill", "literal")
+
+    @property
+    def dimension(self) -> Dim | None:
+        """The dimension that a number stands for."""
+        return self.params[0] if self.op.name == "dim" else None
+
     def __repr__(self) -> str:
         if self.name is not None:
             return self.name

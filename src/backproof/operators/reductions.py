@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from backproof.errors import ShapeProblem
-from backproof.operators import writing
+from backproof.operators import norms, places, writing
 from backproof.operators.arithmetic import Arithmetic
 from backproof.operators.base import Array, Index, Notation, Operator, Params, Term
 from backproof.operators.dims import ONE, SCALAR, Dim, Shape, show_shape
@@ -88,7 +88,12 @@ def _sum_simplify(graph: Graph, n: Args, p: Params, shape: Shape) -> Node | None
     return None
 
 
-def _reduction(name: str, values: Callable[..., Array], kind: str) -> Operator:
+def _reduction(
+    name: str,
+    values: Callable[..., Array],
+    kind: str,
+    steepest: tuple[float, str] | None = None,
+) -> Operator:
     def numeric(xp: Arithmetic, node: Node, args: list[Array]) -> Array:
         return _collapse(node, values(args[0], axis=_axes(node), keepdims=True))
 
@@ -108,7 +113,7 @@ def _reduction(name: str, values: Callable[..., Array], kind: str) -> Operator:
         name, _shape, numeric, index, pullback, _sum_simplify,
         domain="nonzero" if kind == "prod" else "real",
         says="product over each factor" if kind == "prod" else f"the entry that is the {kind}",
-        written=writing.along(kind),
+        written=writing.along(kind), steepest=steepest,
     )  # fmt: skip
 
 
@@ -185,16 +190,18 @@ OPERATORS: tuple[Operator, ...] = (
     Operator("sum", _shape,
              lambda xp, n, a: _collapse(n, np.sum(a[0], axis=_axes(n), keepdims=True)),
              _sum_index, lambda n, g, y: (_spread(n, g),), _sum_simplify,
-             additive=True, says="derivative of a sum: ones", written=writing.along("sum")),
+             additive=True, says="derivative of a sum: ones", written=writing.along("sum"),
+             size=norms.total, entry=places.total),
     _reduction("prod", np.prod, "prod"),
-    _reduction("amax", np.max, "max"),
-    _reduction("amin", np.min, "min"),
-    Operator("argmax", _shape, _argmax_numeric, _argmax_index, written=writing.along("argmax")),
+    _reduction("amax", np.max, "max", steepest=(1.0, "1")),
+    _reduction("amin", np.min, "min", steepest=(1.0, "1")),
+    Operator("argmax", _shape, _argmax_numeric, _argmax_index, written=writing.along("argmax"),
+             abrupt=True),
     Operator("softmax", _softmax_shape, _softmax_numeric, _softmax_index, _softmax_pullback,
              lambda graph, n, p, s: graph.filled(1, s) if n[0].is_number else None,
              promises="rows sum to one", says="derivative of softmax: diag(p) - p pᵀ",
-             written=writing.along("softmax", last_axis)),
+             written=writing.along("softmax", last_axis), steepest=(0.5, "1/2"), spans=(0, 1)),
     Operator("logsumexp", _lse_shape, _lse_numeric, _lse_index, _lse_pullback,
              says="derivative of logsumexp: softmax",
-             written=writing.along("logsumexp", last_axis)),
+             written=writing.along("logsumexp", last_axis), steepest=(1.0, "1")),
 )  # fmt: skip

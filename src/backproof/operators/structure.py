@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from backproof.errors import ShapeProblem
-from backproof.operators import writing
+from backproof.operators import places, writing
 from backproof.operators.arithmetic import PI, Arithmetic
 from backproof.operators.base import Array, Index, Notation, Operator, Params, Term, misfit
 from backproof.operators.dims import ONE, SCALAR, Dim, Shape, shape_of
@@ -552,7 +552,7 @@ def _onehot_index(t: Notation, node: Node, index: Sequence[Index]) -> Term:
 
 OPERATORS: tuple[Operator, ...] = (
     Operator("fill", _given, lambda xp, n, a: xp.full(sizes(xp, n.shape), n.params[0]), _fill_index,
-             position=_literal_position, written=writing.fill),
+             position=_literal_position, written=writing.fill, entry=places.fill),
     Operator("name", _given, lambda xp, n, a: _unbound(n), lambda t, n, i: t.opaque(n, i),
              position=lambda t, n: t.given_index(n.params[0]), written=writing.name),
     Operator("literal", _literal_shape, lambda xp, n, a: xp.array(n.params[0]), _literal_index,
@@ -564,18 +564,20 @@ OPERATORS: tuple[Operator, ...] = (
     Operator("eye", _eye_shape, _eye_numeric, lambda t, n, i: t.delta(i[0], i[1]),
              written=writing.eye),
     Operator("slice", _slice_shape, _slice_numeric, _slice_index, _slice_pullback, _slice_simplify,
-             says="the gradient put at its place, zero elsewhere", written=writing.slice_),
+             says="the gradient put at its place, zero elsewhere", written=writing.slice_,
+             moves=True),
     Operator("embed", _given, _embed_numeric, _embed_index, _embed_pullback,
              lambda graph, n, p, s: n[0] if n[0].shape == s else
              graph.filled(0, s) if n[0].fill == 0 else None, says="the part that was put in",
-             written=writing.embed),
+             written=writing.embed, moves=True),
     Operator("pick", _given, _pick_numeric, _pick_index, written=writing.pick),
     Operator("concat", _concat_shape, _concat_numeric, _concat_index, _concat_pullback,
              _concat_simplify, says="each part takes its share of the gradient",
-             written=writing.concat),
+             written=writing.concat, moves=True),
     Operator("reshape", _reshape_shape, _reshape_numeric, _reshape_index,
              lambda n, g, y: (n.graph.make("reshape", g, params=(n.args[0].shape,)),),
-             _reshape_simplify, says="the same entries in another shape", written=writing.reshape),
+             _reshape_simplify, says="the same entries in another shape", written=writing.reshape,
+             moves=True),
     Operator("loop", _number, _loop_numeric, lambda t, n, i: t.counted(t.loop(n.params[0])),
              loops=_own_loop,
              position=lambda t, n: t.loop(n.params[0]), written=writing.loop),
@@ -583,9 +585,10 @@ OPERATORS: tuple[Operator, ...] = (
              loops=_reduce_loops, additive=True, says="derivative of a sum, index by index",
              written=writing.reduce),
     Operator("collect", _collect_shape, _collect_numeric, _collect_index, _collect_pullback,
-             loops=_collect_loops, says="entries collected into axes", written=writing.nothing),
+             loops=_collect_loops, says="entries collected into axes", written=writing.nothing,
+             moves=True),
     Operator("spread", _given, _spread_numeric, _spread_index, _spread_pullback,
-             loops=_spread_loops, says="axes read as indices", written=writing.spread),
+             loops=_spread_loops, says="axes read as indices", written=writing.spread, moves=True),
     Operator("onehot", _given, _onehot_numeric, _onehot_index, loops=_onehot_loops,
              written=writing.nothing),
 )  # fmt: skip

@@ -7,7 +7,7 @@ points before it is shown.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from functools import reduce
 
@@ -82,8 +82,8 @@ class _Expander:
         self.diagonal: dict[int, Node] = {}
         self.named: dict[int, Node] = {}
         for name, definition in model.definitions.items():
-            if definition.op.name == "diag_of":
-                column = simplifier.plain(definition.args[0])
+            if definition.diagonal is not None:
+                column = simplifier.plain(definition.diagonal)
                 self.diagonal[model.leaves[name].id] = column
                 self.named[column.id] = model.leaves[name]
 
@@ -127,7 +127,7 @@ class _Expander:
         return reduce(lambda a, b: ast.Apply(sign, (a, b)), known)
 
     def _refolded(self, part: Node) -> list[Node]:
-        if part.op.name == "mul":
+        if part.op.powers == (1, 1):
             for a, b in (part.args, part.args[::-1]):
                 if a.id in self.named:
                     return [self.named[a.id], b]
@@ -135,30 +135,35 @@ class _Expander:
 
     def terms(self, node: Node) -> list[Term]:
         """The terms of a node: sums taken apart, products multiplied out over sums."""
-        rule = _RULES.get(node.op.name)
-        if rule is not None:
-            found = list(rule(self, node))
-        elif node.fill is not None and node.shape == SCALAR:
-            found = [(node.fill, (), ())]
-        else:
-            found = [_single(node)]
+        found = list(self._apart(node))
         if len(found) > MOST_TERMS:
             raise _TooWide
         return found
 
-    def sum(self, node: Node) -> Iterator[Term]:
-        sign = Fraction(-1 if node.op.name == "sub" else 1)
-        first, second = node.args
-        if first.shape != node.shape or second.shape != node.shape:
+    def _apart(self, node: Node) -> Iterator[Term]:
+        if node.terms:
+            yield from self._sum(node)
+        elif node.op.powers == (1, 1):
+            yield from self._times(node)
+        elif node.op.powers == (1, -1):
+            yield from self._over(node)
+        elif node.matrices:
+            yield from self._product(node)
+        elif node.transposed is not None:
+            yield from self._turned(node.transposed)
+        elif node.fill is not None and node.shape == SCALAR:
+            yield node.fill, (), ()
+        else:
+            yield _single(node)
+
+    def _sum(self, node: Node) -> Iterator[Term]:
+        if any(a.shape != node.shape for a in node.args):
             yield _single(node)
             return
-        yield from self.terms(first)
-        yield from _scaled(self.terms(second), sign)
+        for part, sign in node.terms:
+            yield from _scaled(self.terms(part), Fraction(sign))
 
-    def negative(self, node: Node) -> Iterator[Term]:
-        yield from _scaled(self.terms(node.args[0]), Fraction(-1))
-
-    def product(self, node: Node) -> Iterator[Term]:
+    def _product(self, node: Node) -> Iterator[Term]:
         left, right = (self._factor(a) for a in node.args)
         if len(left) * len(right) > MOST_TERMS:
             raise _TooWide
@@ -167,7 +172,7 @@ class _Expander:
                 yield a * b, _sorted(s + t), self._joined(m, n)
 
     def _factor(self, node: Node) -> list[Term]:
-        if self.whole and node.shape == SCALAR and node.op.name in ("add", "sub"):
+        if self.whole and node.shape == SCALAR and len(node.terms) > 1:
             return [_single(node)]
         return self.terms(node)
 
@@ -176,16 +181,16 @@ class _Expander:
             return left + right
         last, first = left[-1], right[0]
         column = self.diagonal.get(last.id)
-        if column is None and last.op.name == "diag_of":
-            column = last.args[0]
+        if column is None:
+            column = last.diagonal
         if column is None or first.shape != column.shape:
             return left + right
         return (*left[:-1], self.simplifier.plain(column * first), *right[1:])
 
-    def times(self, node: Node) -> Iterator[Term]:
+    def _times(self, node: Node) -> Iterator[Term]:
         a, b = node.args
         if a.shape == SCALAR or b.shape == SCALAR:
-            yield from self.product(node)
+            yield from self._product(node)
             return
         if a.shape != b.shape:
             yield _single(node)
@@ -198,7 +203,7 @@ class _Expander:
                 one, other = (reduce(lambda x, y: x @ y, chain) for chain in (m, n))
                 yield p * q, _sorted(s + t), (self.simplifier.plain(one * other),)
 
-    def over(self, node: Node) -> Iterator[Term]:
+    def _over(self, node: Node) -> Iterator[Term]:
         a, b = node.args
         if b.shape != SCALAR:
             yield _single(node)
@@ -208,8 +213,8 @@ class _Expander:
             for number, scalars, chain in self.terms(a):
                 yield number, _sorted((*scalars, 1 / b)), chain
 
-    def turned(self, node: Node) -> Iterator[Term]:
-        for number, scalars, chain in self.terms(node.args[0]):
+    def _turned(self, node: Node) -> Iterator[Term]:
+        for number, scalars, chain in self.terms(node):
             yield number, scalars, tuple(m.T for m in reversed(chain))
 
 
@@ -224,14 +229,3 @@ def _scaled(terms: list[Term], by: Fraction) -> Iterator[Term]:
 
 def _sorted(scalars: tuple[Node, ...]) -> tuple[Node, ...]:
     return tuple(sorted(scalars, key=lambda n: n.id))
-
-
-_RULES: dict[str, Callable[[_Expander, Node], Iterator[Term]]] = {
-    "add": _Expander.sum,
-    "sub": _Expander.sum,
-    "neg": _Expander.negative,
-    "mul": _Expander.times,
-    "matmul": _Expander.product,
-    "div": _Expander.over,
-    "transpose": _Expander.turned,
-}
