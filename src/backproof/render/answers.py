@@ -5,6 +5,7 @@ Thin wrappers for display around plain data; nothing is computed here.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any
@@ -25,17 +26,20 @@ from backproof.working.steps import Step, Working
 __all__ = ["Answer", "Verdict", "Worked"]
 
 
-class Shown:
+class Shown(ABC):
     """What every answer can do: print itself and export itself."""
 
+    @abstractmethod
     def _lines(self) -> list[Line]:
-        raise NotImplementedError
+        """The answer for the terminal."""
 
+    @abstractmethod
     def _fragment(self) -> str:
-        raise NotImplementedError
+        """The answer as LaTeX that stands inside a document."""
 
+    @abstractmethod
     def _data(self) -> dict[str, Any]:
-        raise NotImplementedError
+        """The answer as plain data."""
 
     def tex(self, *, standalone: bool = False) -> str:
         """The answer as a LaTeX fragment, or as an article that compiles as it stands."""
@@ -60,16 +64,20 @@ class Shown:
             raise NotAvailable("This answer has no drawing; .html(), .tex() and .json() show it.")
         return shown
 
+    @abstractmethod
     def _title(self) -> str:
-        raise NotImplementedError
+        """What a page of the answer is called."""
 
+    @abstractmethod
     def _page(self) -> str:
-        raise NotImplementedError
+        """The answer as HTML that stands inside a page."""
 
+    @abstractmethod
     def _printed(self) -> str:
-        raise NotImplementedError
+        """The answer as Typst."""
 
     def _drawn(self) -> str:
+        """The answer as SVG; "" where there is nothing to draw."""
         return ""
 
     def __repr__(self) -> str:
