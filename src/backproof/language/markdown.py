@@ -66,6 +66,11 @@ def parse_markdown(source: Source) -> Document:
     return Document(source, title or _heading(source.text[seen:]), tuple(blocks))
 
 
+def sheet_regions(text: str) -> list[tuple[str, Span]]:
+    """(name, what stands inside) of every sheet that is fenced in a text; none is parsed."""
+    return [(f.name, f.inside) for f in _fences(text) if f.name is not None]
+
+
 @dataclass(frozen=True, slots=True)
 class _Fence:
     name: str | None  # None: a fence of another language

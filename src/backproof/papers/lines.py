@@ -108,10 +108,12 @@ def _plain(text: str) -> str:
 
 
 def _match(item: Item, text: str) -> Line:
-    """Letters in the order of the left side; each earns its part."""
+    """Letters in the order of the left side, a dash for none; each earns its part."""
     from backproof.papers.marking import RIGHT, UNREADABLE, WRONG, Line
 
     letters = re.sub(r"[^A-Za-z]", "", text).upper()
+    if len(letters) < len(item.answer):  # `A--B-`: what is left out earns nothing
+        letters = re.sub(r"[^A-Za-z-]", "", text).upper()
     if len(letters) != len(item.answer):
         reason = f"expected {len(item.answer)} letters in the order of the left side."
         return Line(item.id, text, UNREADABLE, Fraction(0), reason)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 # x_1, W_A1ᵀ, D_2: how a paper in plain text writes an index
 _INDEX = re.compile(r"(?<![\w`])([^\W\d_]{1,2})_([A-Za-z]?\d|\w)(?![A-Za-z0-9_])(ᵀ?)")
 
+_ASKING = re.compile(r"^(?:#{1,6} |\*\*\()", re.MULTILINE)
+
 
 def prose(text: str) -> tuple[str, list[tuple[int, str, str]]]:
     """(HTML, headings as (level, id, text)) of Markdown."""
@@ -35,6 +37,20 @@ def prose(text: str) -> tuple[str, list[tuple[int, str, str]]]:
             token.attrSet("tabindex", "0")
     shown: str = parser.renderer.render(tokens, parser.options, {})
     return shown, headings
+
+
+def told_apart(text: str, answered: bool) -> tuple[str, str]:
+    """(what talks about the answer, what asks) of the prose between two sheets.
+
+    Right behind a sheet a paper talks about its answer; the next heading asks again.
+
+    answered   whether the prose stands right behind a sheet
+    """
+    if not answered:
+        return "", text
+    heading = _ASKING.search(text)
+    at = heading.start() if heading else len(text)
+    return text[:at], text[at:]
 
 
 def plain(token: Token) -> str:

@@ -15,7 +15,7 @@ from backproof.errors import MissingExtra, render_error
 from backproof.render.drawings.choose import drawings
 from backproof.render.drawings.labels import shape_said
 from backproof.render.formula import FormulaError
-from backproof.render.prose import typst_prose
+from backproof.render.prose import told_apart, typst_prose
 from backproof.render.terminal import summary
 from backproof.render.typst_math import string, typst_math
 from backproof.render.verdicts import MOST_NAMES, counts, value_text
@@ -90,20 +90,13 @@ def document(report: Report, version: Version = "solutions") -> str:
     for block in report.blocks:
         if isinstance(block, str):
             text = _without_title(block, title)
-            body.append(typst_prose(text if version == "solutions" else _asking(text, answered)))
+            shown = text if version == "solutions" else told_apart(text, answered)[1]
+            body.append(typst_prose(shown))
             answered = False
         else:
             body.append(sheet(block, paper=report.paper, version=version))
             answered = True
     return whole(title, "\n".join(body))
-
-
-def _asking(text: str, answered: bool) -> str:
-    """Prose without what stands right behind a sheet: there a paper talks about the answer."""
-    if not answered:
-        return text
-    heading = re.search(r"^(?:#{1,6} |\*\*\()", text, re.MULTILINE)
-    return text[heading.start() :] if heading else ""
 
 
 def _without_title(block: str, title: str) -> str:
@@ -128,7 +121,7 @@ def sheet(sheet: SheetReport, *, paper: bool = False, version: Version = "soluti
     asked_blank = any(working.data.get("blanks") for working in sheet.asks)
     shown = sheet.statements
     if asked_blank and version != "solutions":
-        shown = _declared(shown)  # the equations are what is asked for
+        shown = declared_lines(shown)  # the equations are what is asked for
     if shown:
         out.append(f"#source({string(shown)})")
     if sheet.error is not None and version == "solutions":
@@ -139,7 +132,7 @@ def sheet(sheet: SheetReport, *, paper: bool = False, version: Version = "soluti
         if version == "solutions":
             out += working_lines(working, [w for w in sheet.asks if w is not working])
         elif version == "blanks" and blanked:
-            out += working_lines(_without_key(working), ())
+            out += working_lines(without_key(working), ())
         else:
             asked = working.ask.partition(" blank ")[0]
             out.append(f"#note(0)[*To work out:* #raw({string(asked)})]")
@@ -148,13 +141,13 @@ def sheet(sheet: SheetReport, *, paper: bool = False, version: Version = "soluti
     return "\n".join(out)
 
 
-def _declared(statements: str) -> str:
+def declared_lines(statements: str) -> str:
     """The lines of a sheet that say what is given and learned."""
     words = ("given ", "learn ", "let ", "assume ", "layout ", "round ")
     return "\n".join(row for row in statements.split("\n") if row.startswith(words))
 
 
-def _without_key(working: Working) -> Working:
+def without_key(working: Working) -> Working:
     """The questions, without the answer key at their end."""
     at = [k for k, s in enumerate(working.steps) if (s.kind, s.text) == ("heading", "Answer key")]
     return replace(working, steps=working.steps[: at[-1]]) if at else working
