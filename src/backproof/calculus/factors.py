@@ -153,7 +153,8 @@ def norm_of(run: Evaluator, node: Node, leaf: Node) -> float:
 
 def factor_gradient(model: Model, loss: str, wrt: str) -> Product:
     """The gradient of the number *loss* by *wrt*, which it depends on, as products of factors."""
-    return _Builder(model, loss, wrt).product()
+    key = (factor_gradient, loss, wrt)
+    return model.once(key, lambda: _Builder(model, loss, wrt).product())
 
 
 def routes(model: Model, top: str, bottom: str) -> dict[str, list[str]]:

@@ -7,11 +7,12 @@ Asks and claims are elaborated on demand and may bind nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from backproof.operators.node import Graph, Node
 from backproof.operators.table import new_graph
 
 Array = Any
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Model:
     assigned      declared name -> the node of its given value (no names below it)
     arrays        declared name -> array read from a file
     pools         random points drawn so far, kept for the next claim (see calculus.points)
+    known         what was worked out once and is asked for again (see `once`)
     """
 
     sheet: Sheet
@@ -63,10 +66,22 @@ class Model:
     assigned: dict[str, Node] = field(default_factory=dict)
     arrays: dict[str, Array] = field(default_factory=dict)
     pools: dict[Any, Any] = field(default_factory=dict, repr=False)
+    known: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         self.deriver = Deriver(self.graph, self.definitions, self.leaves)
         self.denominator = self.sheet.layout is None or self.sheet.layout.denominator
+
+    def once(self, key: Any, make: Callable[[], T]) -> T:
+        """What *make* gives, worked out when it is first asked for.
+
+        Only for what the equations and facts alone decide; the asks and claims of the sheet may
+        be others at the next call.
+        """
+        if key not in self.known:
+            self.known[key] = make()
+        found: T = self.known[key]
+        return found
 
     # --- asking ------------------------------------------------------------------------------
 

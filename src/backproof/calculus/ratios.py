@@ -14,7 +14,7 @@ from functools import reduce
 from math import gcd
 
 Monomial = tuple[tuple[int, int], ...]  # (atom, exponent), sorted by atom
-Poly = tuple[tuple[Monomial, Fraction], ...]  # sorted, no zero coefficients
+Poly = tuple[tuple[Monomial, int], ...]  # sorted; no zeros, no common divisor, so integers do
 WIDEST = 60  # monomials that a sum may be expanded to
 
 
@@ -35,7 +35,7 @@ def constant(value: Fraction | int) -> Ratio:
 
 
 def atom(name: int) -> Ratio:
-    return Ratio(Fraction(1), (((((((name, 1),), Fraction(1)),)), 1),))
+    return Ratio(Fraction(1), (((((((name, 1),), 1),)), 1),))
 
 
 def times(a: Ratio, b: Ratio, idempotent: Container[int] = ()) -> Ratio:
@@ -55,7 +55,7 @@ def _cancelled(r: Ratio) -> Ratio:
     """Sums above the line divided by sums below it, where that is exact."""
     for top, e in r.factors:
         for bottom, f in r.factors if e > 0 and len(top) > 1 else ():
-            if f < 0 and len(bottom) > 1 and (found := _divided(dict(top), dict(bottom))):
+            if f < 0 and len(bottom) > 1 and (found := _divided(dict(top), bottom)):
                 left = {**dict(r.factors), top: e - 1, bottom: f + 1}
                 return times(Ratio(r.coefficient, _ordered(left)), _from_poly(found))
     return r
@@ -103,25 +103,26 @@ def plus(terms: Sequence[Ratio], idempotent: Container[int] = ()) -> Ratio:
     inverse = to_power(outside, -1)
     total: dict[Monomial, Fraction] = {}
     for t in terms:
-        for monomial, c in _expanded(times(t, inverse), idempotent).items():
-            total[monomial] = total.get(monomial, Fraction(0)) + c
+        part = times(t, inverse)
+        for monomial, k in _expanded(part, idempotent).items():
+            total[monomial] = total.get(monomial, 0) + k * part.coefficient
     total = {m: c for m, c in total.items() if c}
     if not total:
         return Ratio(Fraction(0))
     result = outside
     for poly, e in outside.factors:
-        while e < 0 and (quotient := _divided(total, dict(poly))) is not None:
+        while e < 0 and (quotient := _divided(total, poly)) is not None:
             total, e = quotient, e + 1
             result = times(result, Ratio(Fraction(1), ((poly, 1),)))
     return times(result, _from_poly(total), idempotent)
 
 
-def polynomial(poly: Poly) -> list[tuple[Fraction, Monomial]]:
+def polynomial(poly: Poly) -> list[tuple[int, Monomial]]:
     """The terms of a factor as one writes them: `1 - a`, `a - y`, `s - m + 1`."""
     terms = [(c, m) for m, c in poly]
     lone = sum(c > 0 for c, _ in terms) == 1
 
-    def place(term: tuple[Fraction, Monomial]) -> tuple[bool, bool, list[int]]:
+    def place(term: tuple[int, Monomial]) -> tuple[bool, bool, list[int]]:
         c, m = term
         return not m and not (lone and c > 0), c < 0, [name for name, _ in m]
 
@@ -161,14 +162,14 @@ def _from_poly(total: Mapping[Monomial, Fraction]) -> Ratio:
     for name in names:
         least = min(dict(m)[name] for m in rest)
         rest = {_less(m, name, least): c for m, c in rest.items()}
-        factors[((((name, 1),), Fraction(1)),)] = least
+        factors[((((name, 1),), 1),)] = least
     if len(rest) == 1:
         (c,) = rest.values()
         return Ratio(c, _ordered(factors))
     first = min(rest)
     if rest[first] < 0:
         content = -content
-    factors[tuple(sorted((m, c / content) for m, c in rest.items()))] = 1
+    factors[tuple(sorted((m, int(c / content)) for m, c in rest.items()))] = 1
     return Ratio(content, _ordered(factors))
 
 
@@ -183,16 +184,17 @@ def _joined(a: Monomial, b: Monomial, idempotent: Container[int]) -> Monomial:
     return tuple(sorted((n, 1 if n in idempotent else e) for n, e in exponents.items()))
 
 
-def _expanded(r: Ratio, idempotent: Container[int]) -> dict[Monomial, Fraction]:
-    total: dict[Monomial, Fraction] = {(): r.coefficient}
+def _expanded(r: Ratio, idempotent: Container[int]) -> dict[Monomial, int]:
+    """The factors multiplied out, without the coefficient."""
+    total: dict[Monomial, int] = {(): 1}
     for poly, e in r.factors:
         assert e > 0
         for _ in range(e):
-            step: dict[Monomial, Fraction] = {}
+            step: dict[Monomial, int] = {}
             for m, c in total.items():
                 for n, d in poly:
                     key = _joined(m, n, idempotent)
-                    step[key] = step.get(key, Fraction(0)) + c * d
+                    step[key] = step.get(key, 0) + c * d
             total = step
             if len(total) > WIDEST:
                 raise TooWide
@@ -200,16 +202,16 @@ def _expanded(r: Ratio, idempotent: Container[int]) -> dict[Monomial, Fraction]:
 
 
 def _divided(
-    top: Mapping[Monomial, Fraction], bottom: Mapping[Monomial, Fraction]
+    top: Mapping[Monomial, Fraction | int], bottom: Poly
 ) -> dict[Monomial, Fraction] | None:
     """The exact quotient of two polynomials, or None."""
-    names = sorted({n for m in (*top, *bottom) for n, _ in m})
+    names = sorted({n for m in (*top, *(m for m, _ in bottom)) for n, _ in m})
 
     def order(m: Monomial) -> tuple[int, ...]:
         powers = dict(m)
         return tuple(powers.get(n, 0) for n in names)
 
-    lead = max(bottom, key=order)
+    lead, first = max(bottom, key=lambda term: order(term[0]))
     rest, quotient = dict(top), dict[Monomial, Fraction]()
     while rest:
         m = max(rest, key=order)
@@ -219,11 +221,11 @@ def _divided(
         if any(e < 0 for e in powers.values()):
             return None
         part = tuple(sorted((n, e) for n, e in powers.items() if e))
-        c = rest[m] / bottom[lead]
+        c = Fraction(rest[m], first)
         quotient[part] = quotient.get(part, Fraction(0)) + c
-        for n, d in bottom.items():
+        for n, d in bottom:
             key = _joined(part, n, ())
-            left = rest.get(key, Fraction(0)) - c * d
+            left = rest.get(key, 0) - c * d
             if left:
                 rest[key] = left
             else:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -43,9 +44,18 @@ class Simplifier(Entries):
         self._done: dict[int, Node] = {}
         self._runs: list[Evaluator] | None = None
         self._named: dict[int, Node] = {}
-        for name, node in model.definitions.items():
+        self._start(model.once(Simplifier, self._names_learned))
+
+    def _names_learned(self) -> dict[str, Any]:
+        """What a simplifier is once it knows every name of the sheet, and nothing else yet."""
+        for name, node in self.model.definitions.items():
             if node.args and not node.loops:
                 self._learn_name(name, node)
+        return {field: copied(getattr(self, field)) for field in _LEARNED}
+
+    def _start(self, learned: Mapping[str, Any]) -> None:
+        for field, value in learned.items():
+            setattr(self, field, copied(value))
 
     # --- simplifying -------------------------------------------------------------------------
 
@@ -377,6 +387,18 @@ class Simplifier(Entries):
                 names = _Names(self.model.definitions, self.extra)
                 self._runs.append(Evaluator(p.sizes, values, names, exact=not p.large))
         return self._runs
+
+
+_LEARNED = (
+    "notes", "_done", "_named", "_ratios", "_costs", "_idempotent", "_signs", "_atoms", "_meanings",
+)  # fmt: skip
+
+
+def copied(value: Any) -> Any:
+    """A set or a dictionary that may grow by itself; lists in it too."""
+    if isinstance(value, dict):
+        return {k: list(v) if isinstance(v, list) else v for k, v in value.items()}
+    return set(value)
 
 
 class _Names(dict[str, Node]):

@@ -187,12 +187,17 @@ def _made(words: Words, what: str, equations: Mapping[str, ast.Expr], **more: An
     sheet = words.model.sheet
     try:
         text = edited(sheet, equations)
-        model = variant(sheet, text)
+        model = _changed(words.model, text)
         model.deriver.gradient(model.leaves[words.of.loss], words.of.wrt)
     except BackproofError:
         return None
     lines = tuple(f"{name} = {unparse(e)}" for name, e in equations.items())
     return Remedy(what, lines, text, model, equations, **more)
+
+
+def _changed(model: Model, text: str) -> Model:
+    """The model of a changed sheet; every question about one change shares it."""
+    return model.once((variant, text), lambda: variant(model.sheet, text))
 
 
 def _activations(words: Words) -> Iterator[Remedy]:
@@ -295,7 +300,7 @@ def _to_logarithm(output: str) -> Callable[[ast.Expr], ast.Expr | None]:
 def _cancelled(words: Words, name: str, changed: ast.Expr, score: str) -> str:
     """The claim that the gradient at the score is free of the output's slope."""
     try:
-        model = variant(words.model.sheet, edited(words.model.sheet, {name: changed}))
+        model = _changed(words.model, edited(words.model.sheet, {name: changed}))
     except BackproofError:
         return ""
     node = model.deriver.gradient(model.leaves[words.of.loss], score)
@@ -324,7 +329,7 @@ def _scaled(words: Words) -> Iterator[Remedy]:
         return
     try:
         text = edited(model.sheet, values=values)
-        changed = variant(model.sheet, text)
+        changed = _changed(model, text)
     except BackproofError:
         return
     yield Remedy(
