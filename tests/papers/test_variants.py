@@ -163,8 +163,8 @@ def test_the_text_of_a_variant_says_its_own_numbers_and_no_answer() -> None:
 
 
 def test_numbers_in_the_text_that_variants_change_are_noted() -> None:
-    head = "# P\n\nThe weight is {}, the rate 0.7.\n\n```sheet a\ngiven w = 0.3\nvary w in {{0.1, 0.2}}\n"
-    rest = "y = 2*w\nask value y\n```\n"
+    head = "# P\n\nThe weight is {}, the rate 0.7.\n\n```sheet a\ngiven w = 0.3\n"
+    rest = "vary w in {0.1, 0.2}\ny = 2*w\nask value y\n```\n"
     for said, found in (("0.3", 1), ("`w = 0.3`", 0), ("small", 0)):
         made = paper_of(parse_markdown(Source("p.md", head.format(said) + rest)))
         assert len([f for f in lint(made) if "vary" in f.message]) == found

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from backproof.language.format import unparse
+from backproof.papers.asked import in_words
 from backproof.papers.choices import LETTERS, choice_of, match_of
 from backproof.papers.paper import BLANK, CHOICE, ESSAY, MATCH, Item, Paper, PaperSheet
 
@@ -55,6 +56,8 @@ def _hints(sheet: PaperSheet, item: Item) -> Iterator[str]:
         yield f"# the box {item.key} of: {_boxed(item)}"
     elif item.kind == ESSAY:
         yield "# in words"
+    elif in_words(item):
+        yield f"# {in_words(item)}"
 
 
 def _boxed(item: Item) -> str:

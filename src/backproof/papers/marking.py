@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from backproof.language import syntax as ast
+from backproof.language.format import unparse
 from backproof.operators.arithmetic import decimal_context
 from backproof.operators.node import Node, quantities
 from backproof.papers.guards import trivial_rest, trivial_value
@@ -25,13 +26,25 @@ from backproof.papers.intervals import SLACK, Ends, IntervalEvaluator, widened
 from backproof.papers.lines import other_line
 from backproof.papers.naming import Namer
 from backproof.papers.numbers import Numeric, fitted, read_numeric, show
-from backproof.papers.paper import EQUATION, GRADIENT, VALUE, Item, Paper, PaperSheet
+from backproof.papers.paper import (
+    BOUND,
+    COUNT,
+    EQUATION,
+    GRADIENT,
+    SET,
+    VALUE,
+    Item,
+    Paper,
+    PaperSheet,
+)
 from backproof.papers.scripts import Script
+from backproof.papers.sets import SetMarker
 from backproof.papers.symbolic import SymbolicJudge, constant_value
 
 Array = Any
 RIGHT, FOLLOWS, WRONG, DIGITS = "right", "follows", "wrong", "digits"
 SHAPE, BLANK, UNREADABLE, UNDECIDED = "shape", "blank", "unreadable", "undecided"
+FEW = "too few digits"
 GUARDED, EARLY = "no follow-through", "rounded early"
 QUEUED = (UNDECIDED, UNREADABLE)
 MOST_WRONG = 3  # wrong values that a line uses, of which every combination is tried
@@ -92,17 +105,24 @@ class Truth:
 
 
 class SheetMarker:
-    """Marks the lines of one sheet."""
+    """Marks the lines of one sheet.
 
-    def __init__(self, sheet: PaperSheet, scheme: Scheme) -> None:
+    items   those that it marks; left out: all that are about the sheet itself
+    """
+
+    def __init__(
+        self, sheet: PaperSheet, scheme: Scheme, items: Sequence[Item] | None = None
+    ) -> None:
         self.sheet = sheet
         self.scheme = scheme
+        self.items = [i for i in sheet.items if not i.part] if items is None else items
         self.model = sheet.model
         self.rounding = sheet.values.rounding
         self.unit = 0.5 * 10.0**-self.rounding.decimals
         self.sizes = self.model.number_sizes()
         self.definitions = sheet.values.evaluator.definitions
         self.symbolic = SymbolicJudge(sheet)
+        self.sets = SetMarker(sheet, self.symbolic)
         self.namer = Namer(sheet)
         self._nodes: dict[str, Node] = {}
         self._below: dict[int, frozenset[str]] = {}
@@ -110,6 +130,19 @@ class SheetMarker:
             values = self.model.given_values(exact=True)
         self.givens = {n: np.asarray(a, dtype=np.float64) for n, a in values.items()}
         self.positions = {name: k for k, name in enumerate(self.model.sheet.order)}
+
+    @cached_property
+    def parts(self) -> dict[str, SheetMarker]:
+        """Markers of the sheets that some questions are about, such as the sheet of a batch."""
+        found = {}
+        for name in dict.fromkeys(i.part for i in self.sheet.items if i.part):
+            items = [i for i in self.sheet.items if i.part == name]
+            found[name] = SheetMarker(self.sheet.parts[name], self.scheme, items)
+        return found
+
+    def of(self, item: Item) -> SheetMarker:
+        """The marker of an item: this one, or that of a part."""
+        return self.parts[item.part] if item.part and item.part in self.parts else self
 
     # --- the truth ---------------------------------------------------------------------------
 
@@ -122,7 +155,7 @@ class SheetMarker:
     def truths(self) -> dict[str, Truth]:
         """Every numeric item's truth, by its key."""
         found: dict[str, Truth] = {}
-        for item in self.sheet.items:
+        for item in self.items:
             truth = self.truth_of(item.expr) if item.kind in (VALUE, GRADIENT) else None
             if truth is not None:
                 found[item.key] = truth
@@ -163,7 +196,7 @@ class SheetMarker:
     def _after(self, name: str, ends: Ends) -> Ends:
         """What rounding an intermediate result may do to it, under the sheet's policy."""
         node = self.model.definitions.get(name)
-        if node is not None and node.op.name in ("fill", "literal"):
+        if node is not None and node.is_literal:
             return ends
         if self.rounding.stated and not self.rounding.each:
             return ends
@@ -186,6 +219,14 @@ class SheetMarker:
 
     def mark(self, answers: Mapping[str, str], extra: Mapping[str, str]) -> Iterator[Line]:
         """The lines of one script on this sheet, one for every item, in the paper's order."""
+        lines = self._marked(answers, extra)
+        for part in self.parts.values():
+            lines |= part._marked(answers, {})
+        for item in self.sheet.items:
+            found = lines.get(item.id)
+            yield found or Line(item.id, "", BLANK, Fraction(0), "nothing is written.")
+
+    def _marked(self, answers: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, Line]:
         written: list[_Written] = []
         equations: dict[str, str] = {}
         lines: dict[str, Line] = {}
@@ -195,18 +236,20 @@ class SheetMarker:
                     line = self._equation(item, text, equations)
                 elif item.kind in (VALUE, GRADIENT):
                     line = self._value(item, text, written)
+                elif item.kind in (SET, COUNT, BOUND):
+                    own = {w.label: float(w.centre.item()) for w in written if w.centre.size == 1}
+                    wrong = [w.label for w in written if not w.right and not w.barred]
+                    line = self.sets.mark(item, text, answers, own, wrong)
                 else:
                     line = other_line(self.sheet, item, text, self.symbolic)
                 lines[item.id] = line
-        for item in self.sheet.items:
-            found = lines.get(item.id)
-            yield found or Line(item.id, "", BLANK, Fraction(0), "nothing is written.")
+        return lines
 
     def _in_order(
         self, answers: Mapping[str, str], extra: Mapping[str, str]
     ) -> list[tuple[Item, str]]:
         """What is written, every value after those that it is computed from."""
-        found = [(i, answers[i.id]) for i in self.sheet.items if i.id in answers]
+        found = [(i, answers[i.id]) for i in self.items if i.id in answers]
         asked = {i.key for i, _ in found}
         found += [
             (Item(f"{self.sheet.name}.{n}", n, VALUE, ast.Name(n), Fraction(0), ""), text)
@@ -216,6 +259,8 @@ class SheetMarker:
         return sorted(found, key=lambda pair: self._position(pair[0]))
 
     def _position(self, item: Item) -> tuple[int, int]:
+        if item.kind in (SET, COUNT, BOUND):
+            return 2, 0
         if isinstance(item.expr, ast.Name):
             return 0, self.positions.get(item.expr.id, 0)
         truth = self.truths.get(item.key)
@@ -224,20 +269,22 @@ class SheetMarker:
     # --- equations -----------------------------------------------------------------------------
 
     def _equation(self, item: Item, text: str, equations: dict[str, str]) -> Line:
+        text = without_left(text, item)
         opinion = self.symbolic.opinion(item, text)
         if opinion.verdict == "wrong" and equations:
-            carried = self.symbolic.opinion(item, text, equations)
+            names, carried = self.symbolic.carried(item, text, equations)
             if carried.verdict == "right":
-                names = tuple(equations)
                 reason = f"it follows from your own {', '.join(names)}."
                 return Line(item.id, text, FOLLOWS, Fraction(1), reason, carried=names)
         wrong = opinion.verdict == "wrong" and item.kind == EQUATION
         if wrong and not self.symbolic.carries(item, text):
-            equations[item.key] = text
+            equations[unparse(item.expr) if item.expr is not None else item.key] = text
         share = {"right": Fraction(1), "wrong": Fraction(0)}.get(opinion.verdict)
         reason = opinion.reason
         if opinion.instead:
             reason += f" Instead: {item.key} = {opinion.instead}"
+        elif opinion.verdict == "wrong" and item.answer:
+            reason += f" Right: {item.key} = {item.answer}."
         verdict = opinion.verdict if opinion.verdict != "unreadable" else UNREADABLE
         if verdict == UNREADABLE:
             share = Fraction(0)
@@ -311,9 +358,16 @@ class SheetMarker:
         for other in self._mixed(item, used):
             if self._inside(entries, other[1]).all():
                 return self._follows(line, other, truth, other[2])
-        smaller = self._smaller(line, value, truth, own)
+        smaller = self._smaller(line, value, truth)
         if smaller is not None:
             return smaller, True, ""
+        if own is not None and own[2] and self._with_few(value, own[1]):
+            found = self._follows(line, own, truth, own[2])
+            if found[0].share:
+                reason = f"{self.rounding.decimals} decimals were asked for; " + found[0].reason
+                share = 1 - self.scheme.digits
+                found = (replace(found[0], share=share, reason=reason, mistake=FEW), *found[1:])
+            return found
         wrong_line = self._wrong(line, item, value, truth, used, own)
         named = bool(wrong_line.mistake)
         barred = trivial_value(entries, truth.centre, self.unit, named=named)
@@ -378,21 +432,24 @@ class SheetMarker:
                 if own is not None and own[2]:
                     yield own
 
-    def _smaller(self, line: Any, value: Numeric, truth: Truth, own: Any) -> Line | None:
-        """Right but for the digits: too few of them, or rounded early against the policy."""
-        places = np.maximum(value.decimals, 0)
-        margin = 0.5 * 10.0**-places
+    def _with_few(self, value: Numeric, ends: Ends) -> bool:
+        """Whether a value is inside of these ends, given the digits that it has too few."""
+        margin = 0.5 * 10.0 ** -np.maximum(value.decimals, 0)
         few = value.decimals < self.rounding.decimals
+        visible = np.abs(ends[0] + ends[1]) / 2 >= 10 * margin  # 1 says next to nothing about 0.914
+        if not few.any() or not (visible | ~few).all():
+            return False
         wide = np.where(few, margin, 0.0)
-        reason = f"right, but {self.rounding.decimals} decimals were asked for."
-        share = 1 - self.scheme.digits
-        visible = np.abs(truth.centre) >= 10 * margin  # 1 says next to nothing about 0.914
-        if few.any() and (visible | ~few).all():
-            ends = (np.minimum(truth.centre - wide, truth.ends[0]),
-                    np.maximum(truth.centre + wide, truth.ends[1]))  # fmt: skip
-            if self._inside(value.array, ends).all():
-                found: Line = line(DIGITS, share, reason, mistake="too few digits")
-                return found
+        centre = (ends[0] + ends[1]) / 2
+        low, high = np.minimum(centre - wide, ends[0]), np.maximum(centre + wide, ends[1])
+        return bool(self._inside(value.array, (low, high)).all())
+
+    def _smaller(self, line: Any, value: Numeric, truth: Truth) -> Line | None:
+        """Right but for the digits: too few of them, or rounded early against the policy."""
+        if self._with_few(value, (truth.centre, truth.centre)) or self._with_few(value, truth.ends):
+            reason = f"right, but {self.rounding.decimals} decimals were asked for."
+            found: Line = line(DIGITS, 1 - self.scheme.digits, reason, mistake=FEW)
+            return found
         if self.rounding.stated and not self.rounding.each:
             run = IntervalEvaluator(
                 self.sizes, {n: (a, a) for n, a in self.givens.items()}, self.definitions,
@@ -458,9 +515,14 @@ def accepted_text(ends: Ends, decimals: int) -> str:
     return f"{show(low, shown)} to {show(high, shown)}"
 
 
-def _said(line: Line, more: str) -> Line:
-    from dataclasses import replace
+def without_left(text: str, item: Item) -> str:
+    """An equation without its left side, where that is the name asked for."""
+    left, sign, right = text.partition("=")
+    name = isinstance(item.expr, ast.Name) and left.strip() in (item.expr.id, item.key)
+    return right.strip() if sign and name and not right.startswith("=") else text
 
+
+def _said(line: Line, more: str) -> Line:
     return replace(line, reason=line.reason + more)
 
 

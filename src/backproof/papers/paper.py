@@ -1,8 +1,8 @@
 """A paper: its sheets, their questions, and every single thing that can be answered and marked.
 
-An *item* is one line of a script: a value, a gradient, a shape, an equation, a blank, a choice or
-a free text. The marks of an ask are split evenly over its items; an ask without marks gives one
-mark to each.
+An *item* is one line of a script: a value, a gradient, a shape, an equation, a blank, a choice, a
+set of names, a count, a bound or a free text. The marks of an ask are split evenly over its items;
+an ask without marks gives one mark to each.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ from backproof.language.files import read_sheets
 from backproof.language.format import unparse
 from backproof.language.markdown import Document, Prose, SheetBlock
 from backproof.language.sheet import Sheet
-from backproof.operators.dims import paper_shape
+from backproof.papers.asked import Draft, drafts, shape_text
 
 MOST_ENTRIES = 60  # a larger value is not asked for by hand
 VALUE, GRADIENT, SHAPE, EQUATION = "value", "gradient", "shape", "equation"
 BLANK, CHOICE, MATCH, ESSAY = "blank", "choice", "match", "essay"
+SET, COUNT, BOUND = "set", "count", "bound"
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,13 @@ class Item:
 
     id       "sheet.key": what marks are stored under
     key      how a script names it: `S`, `grad(L, W)`, `shape(W)`, `new(W)`, `[1]`
-    kind     value | gradient | shape | equation | blank | choice | match | essay
+    kind     value | gradient | shape | equation | blank | choice | match | set | count | bound |
+             essay
     expr     what is asked for; None for a free text
     marks    what it is worth
     answer   the right answer as text, where it is known without working anything out
     prompt   what to write beside it
+    part     the sheet that it is about, where that is not its own: see `PaperSheet.home`
     """
 
     id: str
@@ -53,6 +56,7 @@ class Item:
     ask: str
     answer: str = ""
     prompt: str = ""
+    part: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +86,20 @@ class PaperSheet:
     @cached_property
     def values(self) -> SheetValues:
         return sheet_values(self.model)
+
+    @cached_property
+    def parts(self) -> dict[str, PaperSheet]:
+        """Sheets that questions of this one are about, such as the sheet of a batch."""
+        return {}
+
+    def add_part(self, name: str, sheet: Sheet) -> str:
+        """Keeps a sheet that questions are about; gives back its name."""
+        self.parts.setdefault(name, PaperSheet(self.name, sheet, self.intro))
+        return name
+
+    def home(self, item: Item) -> PaperSheet:
+        """The sheet that an item is about."""
+        return self.parts[item.part] if item.part else self
 
     @cached_property
     def questions(self) -> tuple[Question, ...]:
@@ -166,36 +184,44 @@ def paper_of(document: Document) -> Paper:
 def _questions(sheet: PaperSheet) -> Iterator[Question]:
     seen: set[str] = set()
     for at, ask in enumerate(sheet.sheet.asks, 1):
-        drafts = []
+        new = []
         for draft in _drafts(sheet, ask, at):
-            if draft[0] not in seen:
-                seen.add(draft[0])
-                drafts.append(draft)
-        if not drafts:
+            if draft.key not in seen:
+                seen.add(draft.key)
+                new.append(draft)
+        if not new:
             continue
-        total = ask.marks.value if ask.marks is not None else Fraction(len(drafts))
-        each = total / len(drafts)
+        total = ask.marks.value if ask.marks is not None else Fraction(len(new))
+        each = total / len(new)
         items = tuple(
-            Item(f"{sheet.name}.{key}", key, kind, expr, each, ask.text, answer, prompt)
-            for key, kind, expr, answer, prompt in drafts
+            Item(
+                f"{sheet.name}.{d.key}",
+                d.key,
+                d.kind,
+                d.expr,
+                each,
+                ask.text,
+                d.answer,
+                d.prompt,
+                d.part,
+            )
+            for d in new
         )
         yield Question(ask, items)
 
 
-Draft = tuple[str, str, ast.Expr | None, str, str]
-
-
 def _drafts(sheet: PaperSheet, ask: ast.Ask, at: int) -> Iterator[Draft]:
     if ask.form == "essay":
-        yield (f"text({at})", ESSAY, None, "", ask.text)
+        yield Draft(f"text({at})", ESSAY, None, "", ask.text)
     elif ask.form in ("choice", "match"):
         yield from _formed(sheet, ask)
-    elif ask.blanks:
+    elif ask.blanks and ask.what != "batch":
         yield from _blanks(sheet, ask)
     elif ask.what in _MADE:
         yield from _MADE[ask.what](sheet, ask)
     else:
-        yield (f"text({at})", ESSAY, None, "", ask.text)
+        made = drafts(sheet, ask)
+        yield from made or [Draft(f"text({at})", ESSAY, None, "", ask.text)]
 
 
 def _formed(sheet: PaperSheet, ask: ast.Ask) -> Iterator[Draft]:
@@ -205,12 +231,12 @@ def _formed(sheet: PaperSheet, ask: ast.Ask) -> Iterator[Draft]:
         for target in _asked(sheet, ask):
             made = choice_of(sheet, target)
             key = f"choice({unparse(target)})"
-            yield (key, CHOICE, target, made.letter, unparse(target))
+            yield Draft(key, CHOICE, target, made.letter, unparse(target))
         return
     for target in _asked(sheet, ask):
         pairs = match_of(sheet, target)
         key = f"match({unparse(target)})"
-        yield (key, MATCH, target, pairs.letters, unparse(target))
+        yield Draft(key, MATCH, target, pairs.letters, unparse(target))
 
 
 def _asked(sheet: PaperSheet, ask: ast.Ask) -> list[ast.Expr]:
@@ -233,35 +259,34 @@ def _forward(sheet: PaperSheet, ask: ast.Ask) -> Iterator[Draft]:
     model, values = sheet.model, sheet.values
     for name in model.sheet.order:
         node = model.definitions[name]
-        if node.op.name in ("fill", "literal"):
+        if node.is_literal:
             continue
         expr = ast.Name(name)
         if values.computable(model.leaves[name]):
             if int(np.prod(values.named(name).shape)) <= MOST_ENTRIES:
-                yield (name, VALUE, expr, "", name)
+                yield Draft(name, VALUE, expr, "", name)
         else:
-            yield (name, EQUATION, expr, unparse(model.sheet.equations[name].expr), name)
+            yield Draft(name, EQUATION, expr, unparse(model.sheet.equations[name].expr), name)
 
 
 def _value(sheet: PaperSheet, ask: ast.Ask) -> Iterator[Draft]:
     for target in ask.targets:
         kind = VALUE if sheet.values.computable(sheet.model.node(target)) else EQUATION
-        yield (unparse(target), kind, target, "", unparse(target))
+        yield Draft(unparse(target), kind, target, "", unparse(target))
 
 
 def _gradient(sheet: PaperSheet, ask: ast.Ask) -> Iterator[Draft]:
     for target, name in _gradients(sheet, ask):
         expr = ast.Apply("grad", (target, name))
-        yield (unparse(expr), GRADIENT, expr, "", unparse(expr))
+        yield Draft(unparse(expr), GRADIENT, expr, "", unparse(expr))
 
 
 def _shapes(sheet: PaperSheet, ask: ast.Ask) -> Iterator[Draft]:
     model = sheet.model
     targets = ask.targets or tuple(ast.Name(n) for n in model.sheet.order)
     for target in targets:
-        shape = paper_shape(model.graph.resolve_shape(model.node(target).shape))
-        text = f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
-        yield (f"shape({unparse(target)})", SHAPE, target, text, unparse(target))
+        text = shape_text(model, model.node(target))
+        yield Draft(f"shape({unparse(target)})", SHAPE, target, text, unparse(target))
 
 
 def _step(sheet: PaperSheet, ask: ast.Ask) -> Iterator[Draft]:
@@ -277,7 +302,7 @@ def _step(sheet: PaperSheet, ask: ast.Ask) -> Iterator[Draft]:
         step = ast.Apply("mul", (rate, ast.Apply("grad", (loss, name))))
         expr = ast.Apply("sub", (name, step))
         kind = VALUE if sheet.values.computable(model.node(expr)) else EQUATION
-        yield (f"new({unparse(name)})", kind, expr, "", unparse(name))
+        yield Draft(f"new({unparse(name)})", kind, expr, "", unparse(name))
 
 
 def _blanks(sheet: PaperSheet, ask: ast.Ask) -> Iterator[Draft]:
@@ -285,7 +310,7 @@ def _blanks(sheet: PaperSheet, ask: ast.Ask) -> Iterator[Draft]:
 
     working = answer(sheet.model, ask)
     for found in working.data.get("answers", ()):
-        yield (f"[{found['number']}]", BLANK, None, str(found["answer"]), str(found["line"]))
+        yield Draft(f"[{found['number']}]", BLANK, None, str(found["answer"]), str(found["line"]))
 
 
 _MADE = {

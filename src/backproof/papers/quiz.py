@@ -10,18 +10,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import permutations
 
 import numpy as np
 
 from backproof.language.format import unparse
+from backproof.papers.asked import in_words
 from backproof.papers.choices import Option, choice_of, match_of
+from backproof.papers.key import answer_text
 from backproof.papers.marking import Scheme, SheetMarker, Truth
 from backproof.papers.naming import right_form
 from backproof.papers.paper import (
     BLANK,
+    BOUND,
     CHOICE,
+    COUNT,
     GRADIENT,
     MATCH,
+    SET,
     SHAPE,
     VALUE,
     Item,
@@ -32,6 +38,8 @@ from backproof.working.report import statements_of
 from backproof.working.writing import latex_of
 
 NUMBERS, CHOOSE, PAIRS, WORD, TEXT = "numbers", "choose", "pairs", "word", "text"
+_FORMED = (SHAPE, CHOICE, MATCH)
+MOST_LISTED = 3  # names of a set, of which every order is a right word
 MOST_CELLS = 24  # of an array that is asked entry by entry
 
 
@@ -91,21 +99,36 @@ def _entries(sheet: PaperSheet) -> Iterator[Entry]:
     marker = SheetMarker(sheet, Scheme())
     context = statements_of(sheet.sheet).strip()
     for item in sheet.items:
-        yield _entry(sheet, item, marker, context)
+        own = marker.of(item)
+        yield _entry(own.sheet, item, own, context)
 
 
 def _entry(sheet: PaperSheet, item: Item, marker: SheetMarker, context: str) -> Entry:
-    latex = latex_of(sheet.model, item.expr) if item.expr is not None else ""
+    latex = ""
+    if item.expr is not None and (item.key == unparse(item.expr) or item.kind in _FORMED):
+        latex = latex_of(sheet.model, item.expr)  # of anything else it would be the answer
     asked = f"Work out {_asked(item)}" if item.expr is not None else f"Answer: {item.prompt}"
     base = Entry(
         item.id, f"{sheet.name}: {item.key}", TEXT, f"{asked}.", context,
         " ".join(_prose(sheet.intro)), item.marks, latex,
     )  # fmt: skip
+    words = in_words(item)
+    if words:
+        base = replace(base, prompt=f"{words[0].upper()}{words[1:]}: {item.key}.")
+    if item.kind == COUNT:
+        return replace(base, kind=NUMBERS, cells=(Cell("", item.answer, "0"),))
+    if item.kind in (SET, BOUND):
+        listed = list_words(marker.sets.wanted(item)) if item.answer and item.kind == SET else []
+        return replace(
+            base, kind=WORD if listed else TEXT, words=tuple(listed),
+            notes=f"Right: {answer_text(item, marker)}",
+        )  # fmt: skip
     truth = marker.truths.get(item.key)
     if item.kind in (VALUE, GRADIENT) and truth is not None and truth.centre.size <= MOST_CELLS:
         rows, columns = truth.centre.shape
         return replace(
-            base, kind=NUMBERS, prompt=f"{asked}, to {marker.rounding.decimals} decimals.",
+            base, kind=NUMBERS,
+            prompt=f"{base.prompt.rstrip('.')}, to {marker.rounding.decimals} decimals.",
             cells=tuple(_cells(truth, marker)), rows=rows, columns=columns,
             notes=_notes(sheet, item),
         )  # fmt: skip
@@ -146,6 +169,20 @@ def shape_words(answer: str) -> list[str]:
         p = parts[0]
         joined += [f"({p},)", f"({p}, 1)", f"({p},1)", f"{p} x 1", f"{p} × 1", f"{p}x1", f"{p}×1"]
     return list(dict.fromkeys(joined))
+
+
+def list_words(wanted: tuple[list[str], set[str]]) -> list[str]:
+    """Every order of few names, with and without those that may be left out; [] for many."""
+    must, may = wanted
+    if len(must) + len(may) > MOST_LISTED:
+        return []
+    found = [
+        sign.join(order)
+        for names in ([*must, *sorted(may)], must)
+        for order in permutations(names)
+        for sign in (", ", ",", " ")
+    ]
+    return list(dict.fromkeys(found))
 
 
 def _cells(truth: Truth, marker: SheetMarker) -> Iterator[Cell]:

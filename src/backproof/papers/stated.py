@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,7 @@ def stale_numbers(paper: Paper, sheet: PaperSheet) -> Iterator[tuple[int, str, s
     """(offset, the number, the name) of numbers before a sheet that its variants would not have."""
     blocks = paper.document.blocks
     own = {v.name: given_value(sheet, v.name) for v in sheet.sheet.varies}
-    for block, ahead in zip(blocks, blocks[1:], strict=False):
+    for block, ahead in pairwise(blocks):
         if not isinstance(block, Prose) or not isinstance(ahead, SheetBlock):
             continue
         if ahead.sheet is None or ahead.sheet.region.start != sheet.sheet.region.start:

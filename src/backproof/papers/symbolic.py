@@ -12,7 +12,7 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 
 import numpy as np
@@ -165,6 +165,35 @@ class SymbolicJudge:
         except BackproofError as error:
             return Opinion("undecided", error.message)
 
+    def carried(
+        self, item: Item, text: str, equations: Mapping[str, str]
+    ) -> tuple[tuple[str, ...], Opinion]:
+        """(the student's own lines that count, what is to be said with these).
+
+        An own equation takes the place of the sheet's; what was written of a quantity that has
+        none, such as a weight of the loss, takes its place in what is asked for.
+        """
+        own = {n: t for n, t in equations.items() if n in self.sheet.sheet.equations}
+        found = Opinion("wrong", "")
+        if own:
+            found = self.opinion(item, text, own)
+        said = {n: e for n, t in equations.items() if n not in own
+                if (e := read_expression(t)) is not None}  # fmt: skip
+        if found.verdict == "right" or not said or item.expr is None:
+            return tuple(own), found
+
+        def instead(part: ast.Expr) -> ast.Expr | None:
+            return said.get(part.id) if isinstance(part, ast.Name) else None
+
+        asked = ast.rewritten(item.expr, instead)
+        before = {n.id for n in free_names(item.expr)}
+        if asked == item.expr or len({n.id for n in free_names(asked)}) < len(before):
+            return tuple(own), found  # nothing of it, or a part of the question is gone
+        known = f"{item.id} with {sorted(equations.items())}"
+        other = replace(item, id=known, expr=asked)
+        names = tuple(n for n in said if n in before)
+        return names, self.opinion(other, text)
+
     def _names(self, item: Item, expr: ast.Expr) -> str:
         sheet = self.sheet.sheet
         used = {n.id for n in free_names(expr)}
@@ -181,7 +210,7 @@ class SymbolicJudge:
             circular = used & later
             if circular:
                 return f"it uses '{sorted(circular)[0]}', which is not known there yet."
-        if item.expr == expr:
+        if item.expr == expr and unparse(expr) == item.key:
             return "it only repeats the question."
         return ""
 
@@ -236,6 +265,8 @@ class SymbolicJudge:
         expr = read_expression(text)
         if expr is None or not isinstance(item.expr, ast.Name):
             return "it cannot be read."
+        if item.key != item.expr.id and item.expr.id in self.sheet.model.declared:
+            return "" if next(free_names(expr), None) else "it is a number."
         equation = self.sheet.sheet.equations.get(item.expr.id)
         if equation is None:
             return "it is no equation of the sheet."

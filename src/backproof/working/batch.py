@@ -57,7 +57,7 @@ def batch_working(
     checked = check_batch(batch)
     gradients = batch_gradients(batch)
     plan = schematic(batch.model, batch.loss, batch.row)
-    epoch = None if n is None else _epoch_data(batch, n)
+    epoch = None if n is None else epoch_data(batch, n)
     steps = [
         *_roles(batch),
         *_equations(batch, checked),
@@ -268,7 +268,7 @@ def _sharing(boxes: Sequence[Any]) -> Iterator[Step]:
 # --- an epoch -----------------------------------------------------------------------------------
 
 
-def _epoch_data(batch: BatchSheet, n: int) -> dict[str, Any]:
+def epoch_data(batch: BatchSheet, n: int) -> dict[str, Any]:
     """Full batches, the last one, updates, and the memory of the activations in float32."""
     number = Dim.of(int(batch.size)) if batch.size.isdecimal() else Dim.of(batch.size)
     known = batch.model.graph.resolve(number).as_int()
