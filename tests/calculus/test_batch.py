@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
+from tests.sheets import AUTOENCODER, SIAMESE
 from tests.strategies import Network, networks
 
 from backproof.calculus.batch import batch_sheet, check_batch, check_gradients
@@ -19,30 +20,6 @@ from backproof.errors import BackproofError, NameProblem, ShapeProblem, Source
 from backproof.language.sheet import parse_sheet
 from backproof.operators.table import TABLE
 
-SIAMESE = """\
-given xA, xB in R[4]
-given y in {0, 1}
-learn W1 in R[3, 4], b1 in R[3]
-learn W2 in R[1, 3], b2 in R
-zA1 = W1 @ xA + b1
-aA1 = relu(zA1)
-zB1 = W1 @ xB + b1
-aB1 = relu(zB1)
-a1 = aA1 - aB1
-z2 = W2 @ a1 + b2
-a2 = sigmoid(z2)
-L = -(y*log(a2) + (1 - y)*log(1 - a2))
-"""
-AUTOENCODER = """\
-given x in R[4]
-learn W1 in R[3, 4], b1 in R[3]
-learn W2 in R[4, 3], b2 in R[4]
-z1 = W1 @ x + b1
-a1 = sigmoid(z1)
-z2 = W2 @ a1 + b2
-a2 = sigmoid(z2)
-L = sse(a2, x)
-"""
 SOFTMAX = """\
 given x in R[d]
 given y in onehot[K]

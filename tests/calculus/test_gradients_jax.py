@@ -12,13 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.oracle import World
+from tests.sheets import model_of, point_of
 from tests.strategies import EXTRAS, HEADS, LAYERS, Network, Writer, networks
 
-from backproof.calculus.model import Model, build_model
-from backproof.calculus.points import Point, draw_points, on_kink
-from backproof.errors import Source
+from backproof.calculus.model import Model
+from backproof.calculus.points import Point
 from backproof.language import syntax as ast
-from backproof.language.sheet import parse_sheet
 
 CALM = settings(
     max_examples=25,
@@ -26,19 +25,6 @@ CALM = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-
-
-def model_of(text: str) -> Model:
-    return build_model(parse_sheet(Source("network.sheet", text)))
-
-
-def point_of(model: Model, seed: int = 0) -> Point:
-    """A point off every kink."""
-    for point in draw_points(model, 8, seed):
-        run = point.evaluator(model, exact=False)
-        if not on_kink(run, model.definitions.values()):
-            return point
-    raise AssertionError("no point off the kinks")
 
 
 def agree(model: Model, text: str, point: Point, world: World) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from backproof.calculus.model import Model, build_model
+from tests.sheets import AUTOENCODER, SIAMESE
+from tests.sheets import model_of as model
+
 from backproof.errors import Source
 from backproof.language import syntax as ast
-from backproof.language.sheet import parse_sheet
 from backproof.language.statements import parse_expression
 from backproof.working.steps import Step, Working
 
-
-def model(text: str) -> Model:
-    return build_model(parse_sheet(Source("net.sheet", text)))
+__all__ = ["AUTOENCODER", "POINTS", "SIAMESE", "expr", "lines", "model", "result", "value"]
 
 
 def expr(text: str) -> ast.Expr:
@@ -37,20 +36,6 @@ def value(working: Working, label: str) -> object:
     return plain(result(working, label).value)
 
 
-SIAMESE = """\
-given xA, xB in R[4]
-given y in {0, 1}
-learn W1 in R[3, 4], b1 in R[3]
-learn W2 in R[1, 3], b2 in R
-zA1 = W1 @ xA + b1
-aA1 = relu(zA1)
-zB1 = W1 @ xB + b1
-aB1 = relu(zB1)
-a1 = aA1 - aB1
-z2 = W2 @ a1 + b2
-a2 = sigmoid(z2)
-L = -(y*log(a2) + (1 - y)*log(1 - a2))
-"""
 POINTS = """\
 given X = [[2, 5], [3, 1], [1, 1]]
 given Y = [[0, 1], [1, 0], [1, 0]]

@@ -6,33 +6,14 @@ import re
 
 import numpy as np
 import pytest
+from tests.sheets import SIAMESE, model_of
 
-from backproof.calculus.model import Model, build_model
 from backproof.errors import NameProblem, ShapeProblem, Source
-from backproof.language.sheet import parse_sheet
 from backproof.language.statements import parse_expression
 from backproof.working.gradient import gradient_working
 from backproof.working.steps import Step, Working
 
-SIAMESE = """
-given xA, xB in R[4]
-given y in {0, 1}
-learn W1 in R[3, 4], b1 in R[3]
-learn W2 in R[1, 3], b2 in R
-zA1 = W1 @ xA + b1
-aA1 = relu(zA1)
-zB1 = W1 @ xB + b1
-aB1 = relu(zB1)
-a1 = aA1 - aB1
-z2 = W2 @ a1 + b2
-a2 = sigmoid(z2)
-L = -(y*log(a2) + (1 - y)*log(1 - a2))
-"""
 MATRIX_FORM = "diag(step(zA1)) @ W2.T @ (a2 - y) @ xA.T - diag(step(zB1)) @ W2.T @ (a2 - y) @ xB.T"
-
-
-def model_of(sheet: str) -> Model:
-    return build_model(parse_sheet(Source("test", sheet)))
 
 
 def work(sheet: str, wrt: str, target: str = "L") -> Working:

@@ -20,18 +20,8 @@ from backproof.working.slow import slow_working
 from backproof.working.slow_numbers import bar
 from backproof.working.variants import variant
 
-from .sheets import SIAMESE, lines, model
+from .sheets import AUTOENCODER, SIAMESE, lines, model
 
-AUTOENCODER = """\
-given x in R[4]
-learn W1 in R[3, 4], b1 in R[3]
-learn W2 in R[4, 3], b2 in R[4]
-z1 = W1 @ x + b1
-a1 = sigmoid(z1)
-z2 = W2 @ a1 + b2
-a2 = sigmoid(z2)
-L = sse(a2, x)
-"""
 SATURATED = """\
 given x = [0.9, 0.1, 0.8, 0.2]
 learn W1 = [[6, -4, 5, -3], [-5, 2, -6, 1], [1, 1, -1, 0.5]]

@@ -16,7 +16,7 @@ from backproof.calculus.model import Model
 from backproof.calculus.simplify import Simplifier
 from backproof.language import syntax as ast
 from backproof.operators.dims import ONE
-from backproof.operators.node import Node, postorder, quantities
+from backproof.operators.node import Node, postorder, quantities, replaced
 
 LONGEST = 44  # a gradient of more parts than this keeps its name in what follows
 SHARED = 14  # the same where it is passed on along several ways
@@ -303,20 +303,10 @@ class Backward:
         return node if node.shape == shape else node * self.graph.filled(1, shape)
 
 
-def replaced(root: Node, by: dict[int, Node]) -> Node:
-    """The node with other nodes, given by their ids, put in."""
-    done = dict(by)
-    for n in postorder([root]):
-        if n.id not in done:
-            args = [done[a.id] for a in n.args]
-            done[n.id] = n.graph.make(n.op.name, *args, params=n.params) if args else n
-    return done[root.id]
-
-
 def _total(nodes: list[Node]) -> Node:
     """The sum, positive terms first, in the order in which the equations stand."""
     nodes = nodes[::-1]
-    nodes.sort(key=lambda n: n.op.name == "neg")
+    nodes.sort(key=lambda n: n.op.signs == (-1,))
     result = nodes[0]
     for n in nodes[1:]:
         result = result + n

@@ -344,7 +344,7 @@ class Elaborator:
         whole: dict[int, Loop] = {}
         rest: list[tuple[int, Node]] = []
         for axis, position in moving:
-            loop = position.params[0] if position.op.name == "loop" else None
+            loop = position.loop
             if (
                 isinstance(loop, Loop)
                 and loop.size == base.shape[axis]

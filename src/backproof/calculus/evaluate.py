@@ -66,9 +66,9 @@ class Evaluator:
                 raise KeyError(current)
             definition = self.definitions[current]
             missing = [
-                n.params[0]
+                n.name
                 for n in postorder([definition])
-                if n.op.name == "name" and n.params[0] not in self._names
+                if n.name is not None and n.name not in self._names
             ]
             if missing:
                 if current in missing:
@@ -87,8 +87,8 @@ class Evaluator:
     def value(self, node: Node) -> Array:
         """The value of a node: an array of its loop axes and then its core axes."""
         for n in postorder([node]):
-            if n.op.name == "name":
-                self.named(n.params[0])
+            if n.name is not None:
+                self.named(n.name)
         return self._run(node)
 
     def largest(self) -> Any:
@@ -105,8 +105,8 @@ class Evaluator:
         for node in postorder([root]):
             if node.id in done:
                 continue
-            if node.op.name == "name":
-                done[node.id] = self._names[node.params[0]]
+            if node.name is not None:
+                done[node.id] = self._names[node.name]
                 continue
             args = [done[a.id] for a in node.args]
             if len(args) > 1:

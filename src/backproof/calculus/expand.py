@@ -277,30 +277,4 @@ def substitute(expr: ast.Expr, bound: Mapping[str, ast.Expr]) -> ast.Expr:
 
 def map_names(expr: ast.Expr, change: Callable[[ast.Name], ast.Expr]) -> ast.Expr:
     """The expression with every name replaced by what *change* makes of it."""
-
-    def item(part: ast.Expr | ast.Slice) -> ast.Expr | ast.Slice:
-        if not isinstance(part, ast.Slice):
-            return go(part)
-        lower = go(part.lower) if part.lower is not None else None
-        upper = go(part.upper) if part.upper is not None else None
-        return replace(part, lower=lower, upper=upper)
-
-    def go(e: ast.Expr) -> ast.Expr:
-        match e:
-            case ast.Name():
-                return change(e)
-            case ast.Apply(args=args, options=options):
-                return replace(
-                    e, args=tuple(map(go, args)), options=tuple((k, go(v)) for k, v in options)
-                )
-            case ast.Subscript(base=base, items=items):
-                return replace(e, base=go(base), items=tuple(map(item, items)))
-            case ast.Array(items=items) | ast.TupleExpr(items=items):
-                return replace(e, items=tuple(map(go, items)))
-            case ast.Comprehension(body=body, loops=loops, conditions=conditions):
-                new = tuple(replace(v, lower=go(v.lower), upper=go(v.upper)) for v in loops)
-                return replace(e, body=go(body), loops=new, conditions=tuple(map(go, conditions)))
-            case _:
-                return e
-
-    return go(expr)
+    return ast.rewritten(expr, lambda e: change(e) if isinstance(e, ast.Name) else None)

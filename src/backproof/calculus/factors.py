@@ -19,7 +19,7 @@ from backproof.calculus.derive import Deriver, pull_back
 from backproof.calculus.evaluate import Evaluator
 from backproof.calculus.model import Model
 from backproof.calculus.simplify import Simplifier
-from backproof.calculus.ways import SUPS, Factor, Walker, Way
+from backproof.calculus.ways import Factor, Walker, Way
 from backproof.operators.dims import SCALAR
 from backproof.operators.node import Node, postorder, quantities
 
@@ -299,7 +299,7 @@ class _Builder:
         if self.below.get(upper) != [lower]:
             return False
         node = self.model.definitions[upper]
-        return node.op.name == "softmax" or self._slope(upper, lower) is not None
+        return node.op.promises == "rows sum to one" or self._slope(upper, lower) is not None
 
     # --- from one name to the next -------------------------------------------------------------
 
@@ -317,7 +317,7 @@ class _Builder:
         """The whole local derivative, where nothing finer is known about its factors."""
         local = Deriver(self.graph, {}, self.model.leaves)
         node = local.jacobian(self.model.definitions[name], child)
-        sup, sup_shown = SUPS.get(self.model.definitions[name].op.name, (None, ""))
+        sup, sup_shown = self.model.definitions[name].op.steepest or (None, "")
         text = f"∂{name}/∂{child}"
         leaf = self.model.leaves[child]
         return Factor(
@@ -380,7 +380,6 @@ class _Builder:
 def _divides(node: Node) -> bool:
     """Whether a gradient divides by something that depends on the point."""
     return any(
-        (n.op.name == "div" and quantities([n.args[1]]))
-        or (n.op.name == "pow" and (n.args[1].fill or 0) < 0)
+        (n.exponent or 0) < 0 or any(power < 0 and quantities([a]) for a, power in n.powers)
         for n in postorder([node])
-    )  # fmt: skip
+    )

@@ -140,8 +140,8 @@ class Model:
                 found |= self.graph.resolve(d).names()
             for v in n.loops:
                 found |= self.graph.resolve(v.size).names()
-            if n.op.name == "dim":
-                found |= self.graph.resolve(n.params[0]).names()
+            if n.dimension is not None:
+                found |= self.graph.resolve(n.dimension).names()
         return found
 
     def given_values(self, exact: bool) -> dict[str, Array]:

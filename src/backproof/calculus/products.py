@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 
+from backproof.calculus.entries import factors_of
 from backproof.calculus.notation import written
 from backproof.language import syntax as ast
 from backproof.operators.dims import ONE
@@ -48,7 +49,7 @@ class Products:
         args = [self._done[a.id] for a in node.args]
         if any(a is None for a in args):
             return None
-        if node.op.name in ("mul", "matmul"):
+        if node.op.powers == (1, 1) or node.matrices:
             return self._product(node)
         return written(node, tuple(a for a in args if a is not None), self.spellings)
 
@@ -58,7 +59,7 @@ class Products:
         return found
 
     def _product(self, node: Node) -> ast.Expr:
-        factors = _flat(node, "mul")
+        factors = factors_of(node)
         numbers = [f for f in factors if f.is_number and f is not node]
         arrays = [f for f in factors if not f.is_number or f is node]  # also u.T @ v itself
         chain = self._chain(arrays)
@@ -68,7 +69,7 @@ class Products:
         inside += [n for n in numbers if n.name in self.spellings]
         front = [n for n in numbers if n not in inside]
         parts = [e for e, _ in chain]
-        if len(chain) == 1 and arrays[0].op.name != "transpose":
+        if len(chain) == 1 and arrays[0].transposed is None:
             inside, front = [], numbers
         place = _junction([shape for _, shape in chain])
         if inside and place is not None:
@@ -84,19 +85,19 @@ class Products:
         if not arrays or any(len(a.shape) != 2 for a in arrays):
             return None
         if len(arrays) == 1:
-            return [link for f in _flat(arrays[0], "matmul") for link in self._links(f)]
-        chains = [a for a in arrays if a.op.name == "matmul" or a.name in self.spellings]
+            return [link for f in _matrices(arrays[0]) for link in self._links(f)]
+        chains = [a for a in arrays if a.matrices or a.name in self.spellings]
         rest = [a for a in arrays if a not in chains]
         if len(chains) != 1 or any(a.shape[1] != ONE for a in arrays):
             return None
         slope = ast.Apply("diag", (_joined("mul", list(map(self._expr, rest))),))
-        links = [link for f in _flat(chains[0], "matmul") for link in self._links(f)]
+        links = [link for f in _matrices(chains[0]) for link in self._links(f)]
         return [(slope, (False, False)), *links]
 
     def _links(self, node: Node) -> list[tuple[ast.Expr, tuple[bool, bool]]]:
         """A factor of a product; an entrywise product of columns is itself `diag(v) @ …`."""
-        if node.op.name == "mul":
-            arrays = _flat(node, "mul")
+        if node.op.powers == (1, 1):
+            arrays = factors_of(node)
             if len(arrays) > 1 and not any(a.is_number for a in arrays):
                 chain = self._chain(arrays)
                 if chain is not None:
@@ -107,13 +108,14 @@ class Products:
         return self._expr(node), (node.shape[0] == ONE, node.shape[-1] == ONE)
 
 
-def _flat(node: Node, op: str) -> list[Node]:
+def _matrices(node: Node) -> list[Node]:
+    """The factors of a matrix product, also of products in it."""
     found: list[Node] = []
     stack = [node]
     while stack:
         n = stack.pop()
-        if n.op.name == op:
-            stack.extend(reversed(n.args))
+        if n.matrices:
+            stack.extend(reversed(n.matrices))
         else:
             found.append(n)
     return found

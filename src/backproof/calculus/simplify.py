@@ -82,7 +82,7 @@ class Simplifier(Entries):
                 stack.extend(todo)
                 continue
             args = [self._done[a.id] for a in node.args]
-            result = self.graph.make(node.op.name, *args, params=node.params)
+            result = node.over(args)
             result = self._rewritten(result)
             result = self.filled_out(result, node.shape)
             self._done[node.id] = result
@@ -352,7 +352,7 @@ class Simplifier(Entries):
         args = [a for a in whole if a is not None]
         if len(args) < len(whole):
             return None
-        return self.graph.make(node.op.name, *args, params=node.params)
+        return node.over(args)
 
     # --- the witness -------------------------------------------------------------------------
 

@@ -69,7 +69,7 @@ class SheetValues:
         for name, equation in model.sheet.equations.items():
             self._expand(name, equation.expr)
         self._literal = {
-            n for n, node in model.definitions.items() if node.op.name in ("fill", "literal")
+            n for n, node in model.definitions.items() if node.is_literal
         }
         self._missing: dict[str, frozenset[str]] = {}
         with decimal_context(), np.errstate(all="ignore"):

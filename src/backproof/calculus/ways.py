@@ -23,20 +23,6 @@ from backproof.operators.slow import SlowRule
 
 MOST_WAYS = 6  # through one equation
 LONGEST = 40  # signs of a factor that is written out
-_NORM_ONE = frozenset(
-    (
-        "transpose",
-        "reshape",
-        "slice",
-        "concat",
-        "embed",
-        "diag_of",
-        "diag_part",
-        "collect",
-        "spread",
-    )
-)
-SUPS = {"softmax": (0.5, "1/2"), "logsumexp": (1.0, "1"), "amax": (1.0, "1"), "amin": (1.0, "1")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,15 +232,15 @@ class Walker:
 
     def _node_factors(self, node: Node, k: int) -> tuple[Factor, ...] | None:
         op, owner = node.op, self.name
-        if op.name == "matmul":
+        if node.matrices:
             return self._product_factor(owner, node, k)
-        if op.name == "sum":
+        if node.summed is not None:
             return _root(owner, _entries(node.args[0].shape, node.params[0]), self.graph)
-        if op.name in _NORM_ONE:
+        if op.moves:
             return ()
-        if op.name == "softmax":
-            text = f"softmax'({_short(node.args[k], 'its argument')})"
-            return (Factor("slope", owner, text, f"‖{text}‖", node, "softmax", *SUPS["softmax"]),)
+        if op.promises == "rows sum to one" and op.steepest is not None:
+            text = f"{op.name}'({_short(node.args[k], 'its argument')})"
+            return (Factor("slope", owner, text, f"‖{text}‖", node, "softmax", *op.steepest),)
         if not op.elementwise or op.pullback is None:
             return None
         return self._elementwise_factor(owner, node, k)

@@ -20,16 +20,15 @@ from backproof.engine.program import Derivation, check_names, expression, number
 from backproof.engine.structured import Dense, Diagonal, Gram, Kronecker, Samples, Structured, Sum
 from backproof.errors import BackproofError
 from backproof.operators.dims import ONE, SCALAR, Dim, squeeze
-from backproof.operators.node import Node, postorder
+from backproof.operators.node import Node, postorder, replaced
 
 Array = Any
 
 
-class Function:
-    """A compiled function of named arrays with one array as its result."""
+class _Wrapped:
+    """What a compiled function says of itself, for what computes with one."""
 
-    def __init__(self, compiled: Compiled) -> None:
-        self.compiled = compiled
+    compiled: Compiled
 
     @property
     def engine(self) -> str:
@@ -45,7 +44,15 @@ class Function:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The arguments that it needs (others of the sheet are taken and not used)."""
         return self.compiled.names
+
+
+class Function(_Wrapped):
+    """A compiled function of named arrays with one array as its result."""
+
+    def __init__(self, compiled: Compiled) -> None:
+        self.compiled = compiled
 
     def __call__(self, *arrays: Any, **named: Any) -> Array:
         (result,) = self.compiled(*arrays, **named).values()
@@ -120,7 +127,7 @@ def _gradient(derivation: Derivation, root: Node, leaf: Node) -> Node:
 # --- Hessians --------------------------------------------------------------------------------
 
 
-class Hessian:
+class Hessian(_Wrapped):
     """A compiled Hessian: `f(…)` gives the array, `f.structured(…)` its structured form.
 
     kind   what structure was recognised, in words
@@ -156,23 +163,6 @@ class Hessian:
         if self.terms is None:
             return "dense"
         return " plus ".join(dict.fromkeys(t.kind for t in self.terms)) or "zero"
-
-    @property
-    def engine(self) -> str:
-        return self.compiled.engine
-
-    @property
-    def why(self) -> str:
-        return self.compiled.why
-
-    @property
-    def source(self) -> str:
-        return self.compiled.source
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The arguments that it needs (others of the sheet are taken and not used)."""
-        return self.compiled.names
 
     def _shape(self, named: Mapping[str, Any]) -> tuple[int, ...]:
         """The parameter's shape, with two axes or more."""
@@ -332,15 +322,13 @@ def additive(root: Node) -> list[tuple[Node, Node]]:
     stack = [(graph.number(1), root)]
     while stack:
         c, node = stack.pop()
-        op = node.op.name
-        if op in ("add", "sub"):
-            a, b = node.args
-            stack += [(c if op == "add" else -c, b), (c, a)]
-        elif op == "neg":
-            stack.append((-c, node.args[0]))
-        elif op == "mul" and node.args[0].fill is not None:
+        if node.terms:
+            stack += [(c if sign > 0 else -c, a) for a, sign in reversed(node.terms)]
+        elif node.op.powers == (1, 1) and node.args[0].fill is not None:
             stack.append((c * node.args[0], node.args[1]))
-        elif op == "div" and (node.args[1].fill is not None or node.args[1].op.name == "dim"):
+        elif node.op.powers == (1, -1) and (
+            node.args[1].fill is not None or node.args[1].dimension is not None
+        ):
             stack.append((c / node.args[1], node.args[0]))
         else:
             result.append((c, node))
@@ -363,10 +351,10 @@ def _term(derivation: Derivation, root: Node, leaf: Node) -> Term | None:
     if form.turned:  # z = A Wᵀ B: the same with zᵀ = Bᵀ W Aᵀ
         form = turned(form)
         z = graph.quantity("∂z", z_node.T.shape)
-        outer, z_value = _restored(root, {z_node.id: z.T}), z_node.T
+        outer, z_value = replaced(root, {z_node.id: z.T}), z_node.T
     else:
         z = graph.quantity("∂z", z_node.shape)
-        outer, z_value = _restored(root, {z_node.id: z}), z_node
+        outer, z_value = replaced(root, {z_node.id: z}), z_node
     g = _gradient(derivation, outer, z)
     parts: dict[str, Node] = {}
     for name, node in (("left", form.left), ("right", form.right), ("scale", form.scale)):
@@ -380,14 +368,14 @@ def _term(derivation: Derivation, root: Node, leaf: Node) -> Term | None:
         number = one_number(d)
         same = number is not None
         d = number if number is not None else d if d.shape == z.shape else d * ones
-        parts["d"] = _restored(d, back)
+        parts["d"] = replaced(d, back)
         return _checked(Term(parts, True, False, same, _diagonal_kind(form, same, leaf)), leaf)
     for rows in (False, True):
         axis = 0 if rows else 1
         single = z.shape[axis] == ONE
         if single or sample_axis(g, z, axis):
             blocks = _blocks(derivation, g, z, axis)
-            parts["blocks"] = _restored(blocks, back)
+            parts["blocks"] = replaced(blocks, back)
             if not single and (form.left if rows else form.right) is None:
                 return None
             plain = form.left is None and form.right is None
@@ -416,10 +404,10 @@ def one_number(d: Node) -> Node | None:
         return d.graph.number(d.fill)
     if d.is_number and not d.loops:
         return d
-    if d.op.name in ("mul", "div", "neg"):
+    if d.powers or len(d.terms) == 1:
         parts = [one_number(a) for a in d.args]
         known = [p for p in parts if p is not None]
-        return d.graph.make(d.op.name, *known) if len(known) == len(parts) else None
+        return d.over(known) if len(known) == len(parts) else None
     return None
 
 
@@ -442,29 +430,23 @@ def _affine(node: Node, maps: Mapping[int, Affine], active: set[int]) -> Affine 
     if len(moving) != 1 or moving[0].id not in maps or node.loops:
         return None
     (x,), form = moving, maps[moving[0].id]
-    op = node.op.name
     same = x.shape == node.shape
-    if op == "add" and same:
-        return form
-    if op == "sub" and same:
-        return form if node.args[0] is x else _scaled(form, node.graph.number(-1))
-    if op == "neg":
-        return _scaled(form, node.graph.number(-1))
-    if op == "mul" and same:
+    for term, sign in node.terms:
+        if same and term is x:
+            return form if sign > 0 else _scaled(form, node.graph.number(-1))
+    if node.op.powers == (1, 1) and same:
         other = node.args[1] if node.args[0] is x else node.args[0]
         return _scaled(form, other) if other.is_number and not other.loops else None
-    if op == "div" and same and node.args[0] is x and node.args[1].is_number:
+    if node.op.powers == (1, -1) and same and node.args[0] is x and node.args[1].is_number:
         return _scaled(form, 1 / node.args[1])
-    if op == "matmul" and len(x.shape) == 2 and all(len(a.shape) == 2 for a in node.args):
-        a, b = node.args
+    if node.matrices and len(x.shape) == 2 and all(len(a.shape) == 2 for a in node.args):
+        a, b = node.matrices
         if x is b:
             left = a if form.left is None else a @ form.left
             return Affine(left, form.right, form.scale, form.turned)
         right = b if form.right is None else form.right @ b
         return Affine(form.left, right, form.scale, form.turned)
-    if op == "transpose":
-        return turned(form)
-    return None
+    return None if node.transposed is None else turned(form)
 
 
 def turned(form: Affine) -> Affine:
@@ -490,18 +472,6 @@ def _frontier(
                 if a.id in maps:
                     found[a.id] = (a, maps[a.id])
     return list(found.values())
-
-
-def _restored(root: Node, new: Mapping[int, Node]) -> Node:
-    """The node with some nodes, by id, replaced by others."""
-    done: dict[int, Node] = dict(new)
-    for node in postorder([root]):
-        if node.id not in done:
-            args = [done[a.id] for a in node.args]
-            same = all(a is b for a, b in zip(args, node.args, strict=True))
-            made = node if same else node.graph.make(node.op.name, *args, params=node.params)
-            done[node.id] = made
-    return done[root.id]
 
 
 def _moving(root: Node, z: Node) -> list[Node]:
@@ -536,16 +506,15 @@ def sample_axis(g: Node, z: Node, axis: int) -> bool:
         if len(axes) != 1:
             return False
         (k,) = axes
-        op = n.op.name
         if n.op.elementwise:
             if any(a.shape[k] != n.shape[k] for a in moving):
                 return False
-        elif op == "transpose":
+        elif n.transposed is not None:
             k = 1 - k
-        elif op == "matmul":
+        elif n.matrices:
             if len(moving) != 1 or (n.args[1] is moving[0]) != (k == 1) or n.args[0] is n.args[1]:
                 return False
-        elif op in ("sum", "amax", "amin", "prod", "softmax", "logsumexp"):
+        elif n.op.along:
             if n.params[0] is None or n.params[0] == k:
                 return False
         else:

@@ -129,9 +129,7 @@ class Derivation:
             elif not node.args:
                 done[node.id] = node
             else:
-                args = [done[a.id] for a in node.args]
-                made = self.graph.make(node.op.name, *args, params=node.params)
-                done[node.id] = made
+                done[node.id] = node.over([done[a.id] for a in node.args])
             stack.pop()
         return done[root.id]
 
@@ -184,7 +182,7 @@ def companions(outputs: Mapping[str, Node]) -> tuple[dict[str, Node], dict[int, 
         if n.op.name == "softmax" and (n.args[0].id, n.params) in there:
             done[n.id] = make("exp", args[0] - make("logsumexp", args[0], params=n.params))
         else:
-            done[n.id] = make(n.op.name, *args, params=n.params) if args else n
+            done[n.id] = n.over(args)
     return {name: done[node.id] for name, node in outputs.items()}, done
 
 

@@ -185,9 +185,7 @@ class Rewriter:
             if node.id in self._done:
                 continue
             args = [self._done[a.id] for a in node.args]
-            same = all(a is b for a, b in zip(args, node.args, strict=True))
-            new = node if same else self.graph.make(node.op.name, *args, params=node.params)
-            self._done[node.id] = self._settled(stretched(new, node), MOST_ROUNDS)
+            self._done[node.id] = self._settled(stretched(node.over(args), node), MOST_ROUNDS)
         return self._done[root.id]
 
     def _settled(self, node: Node, rounds: int) -> Node:
@@ -400,7 +398,7 @@ def entries_as_arrays(node: Node, loops: tuple[Loop, ...]) -> Node | None:
     if len(known) < len(args):
         return None
     try:
-        return node.graph.make(node.op.name, *known, params=node.params)
+        return node.over(known)
     except ShapeProblem:  # a column meets a row: no array of the graph says that
         return None
 

@@ -195,7 +195,7 @@ def _has_probabilities(estimator: Any) -> bool:
     if output.kind != "classes":
         return output.kind == "half"
     definitions = _bare(*estimator._source())[0].model.definitions
-    return bool(definitions.get(output.name, output.node).op.name == "softmax")
+    return bool(definitions.get(output.name, output.node).op.promises == "rows sum to one")
 
 
 def _has_scores(estimator: Any) -> bool:

@@ -7,8 +7,8 @@ comparisons are all `Apply`: the parser turns `a + b` into Apply("add", (a, b)).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from backproof.errors import Span
@@ -295,3 +295,34 @@ def walk(expr: Expr) -> Iterator[Expr]:
         node = stack.pop()
         yield node
         stack.extend(reversed(tuple(children(node))))
+
+
+def rewritten(expr: Expr, change: Callable[[Expr], Expr | None]) -> Expr:
+    """The expression with every part for which *change* gives something replaced, from the top."""
+    found = change(expr)
+    if found is not None:
+        return found
+
+    def go(e: Expr) -> Expr:
+        return rewritten(e, change)
+
+    def item(part: Expr | Slice) -> Expr | Slice:
+        if not isinstance(part, Slice):
+            return go(part)
+        lower = go(part.lower) if part.lower is not None else None
+        upper = go(part.upper) if part.upper is not None else None
+        return replace(part, lower=lower, upper=upper)
+
+    match expr:
+        case Apply(args=args, options=options):
+            options = tuple((key, go(value)) for key, value in options)
+            return replace(expr, args=tuple(map(go, args)), options=options)
+        case Subscript(base=base, items=items):
+            return replace(expr, base=go(base), items=tuple(map(item, items)))
+        case Array(items=parts) | TupleExpr(items=parts):
+            return replace(expr, items=tuple(map(go, parts)))
+        case Comprehension(body=body, loops=loops, conditions=conditions):
+            own = tuple(replace(v, lower=go(v.lower), upper=go(v.upper)) for v in loops)
+            return replace(expr, body=go(body), loops=own, conditions=tuple(map(go, conditions)))
+        case _:
+            return expr

@@ -78,6 +78,17 @@ class Places(Protocol):
     def meaning(self, node: Node) -> Node: ...
 
 
+class Boxes(Protocol):
+    """A run over intervals, as an operator's `interval` rule sees it (see papers.intervals).
+
+    xp        the arithmetic that ends are computed in
+    sampled   to be set where an enclosure was sampled, not proved
+    """
+
+    xp: Any
+    sampled: bool
+
+
 ShapeRule = Callable[[Graph, tuple[Node, ...], Params], tuple[Shape, Params]]
 NumericRule = Callable[["Arithmetic", Node, list[Array]], Array]
 # (the node, the gradient at its output, the node to write its output as) -> one per argument
@@ -87,6 +98,8 @@ IndexRule = Callable[[Notation, Node, Sequence[Index]], Term]
 WritingRule = Callable[[Node, tuple[Expr, ...]], Expr | None]
 # (how samples are laid out, the node for one sample, its arguments for all samples) -> the result
 BatchRule = Callable[["Samples", Node, tuple["Sampled", ...]], "Sampled"]
+Ends = tuple[Array, Array]  # the low and the high end of every entry
+IntervalRule = Callable[[Boxes, Node, list[Ends]], Ends]
 SizeRule = Callable[[Sizes, Node], list[Node]]
 EntryRule = Callable[[Places, Node, Expr, Expr], Expr | None]
 
@@ -116,6 +129,7 @@ class Operator:
     position      the index that a number stands for, where the operator counts positions
     signs         the result is the sum of the arguments, entry by entry, with these signs
     powers        the result is the product of the arguments, entry by entry, to these powers
+    along         the operator works along the axis `params[0]` (None: over all entries)
     undoes        the operator that this one takes back: log(exp(x)) is x
     additive      the result is a sum of entries of the arguments, up to signs
     holds         the operator keeps its argument fixed under derivatives
@@ -124,10 +138,12 @@ class Operator:
     slow          how steep an elementwise function gets, and where it is flat
     steepest      a number that the norm of its Jacobian never passes, with its text
     moves         entries are only moved, repeated nowhere and perhaps dropped: no norm grows
+    interval      the interval of the result, from those of the arguments; the table fills it in
     size          upper bounds of the norm of the result, by a textbook inequality
     entry         one entry of the result written with its indices; None where it has no words;
                   left out where that is the function of the entries, or the result indexed
     needs         (which argument, what it has to be), for a value that does not exist
+    rectifies     the result is the positive part of the argument: a kink of it is one of its own
     abrupt        a slightly different argument may give quite another value
     spans         the bounds between which every entry lies and towards which units saturate
     written       how it is written in the sheet language, given its arguments as written; left
@@ -150,10 +166,12 @@ class Operator:
     position: Callable[[Notation, Node], Index | None] | None = None
     signs: tuple[int, ...] = ()
     powers: tuple[int, ...] = ()
+    along: bool = False
     undoes: str = ""
     additive: bool = False
     holds: bool = False
     batch: BatchRule | None = None
+    interval: IntervalRule | None = None
     says: str = ""
     slow: SlowRule | None = None
     steepest: tuple[float, str] | None = None
@@ -161,6 +179,7 @@ class Operator:
     size: SizeRule | None = None
     entry: EntryRule | None = None
     needs: tuple[int, str] | None = None
+    rectifies: bool = False
     abrupt: bool = False
     spans: tuple[float, float] | None = None
     written: WritingRule | None = None

@@ -341,7 +341,7 @@ OPERATORS: tuple[Operator, ...] = (
            says="derivative of erf: 2/√π exp(-z²)"),
     _unary("relu", lambda x, y: _step_of(x), _relu_index,
            lambda xp, x: np.where(x > 0, x, x * 0), kinks=lambda n: n.args,
-           says="derivative of relu: step"),
+           says="derivative of relu: step", rectifies=True),
     _unary("step", None, lambda t, e: t.indicator(e[0]), lambda xp, x: xp.truth(x > 0),
            _step_simplify, kinks=lambda n: n.args, promises="binary", abrupt=True),
     _unary("abs", lambda x, y: x.graph.make("sign", x), lambda t, e: e[0] * _sign_index(t, e),

@@ -11,7 +11,7 @@ the loops, the way NumPy repeats over leading axes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -89,6 +89,12 @@ class Node:
 
     def __neg__(self) -> Node:
         return self._make("neg", self)
+
+    def over(self, args: Sequence[Node]) -> Node:
+        """The same operator over other arguments; the node itself where they are its own."""
+        if all(a is b for a, b in zip(args, self.args, strict=True)):
+            return self
+        return self._make(self.op.name, *args, params=self.params)
 
     @property
     def T(self) -> Node:
@@ -168,6 +174,11 @@ class Node:
     def dimension(self) -> Dim | None:
         """The dimension that a number stands for."""
         return self.params[0] if self.op.name == "dim" else None
+
+    @property
+    def loop(self) -> Loop | None:
+        """The loop variable that a number is."""
+        return self.params[0] if self.op.name == "loop" else None
 
     def __repr__(self) -> str:
         if self.name is not None:
@@ -271,6 +282,15 @@ def postorder(roots: Iterable[Node]) -> list[Node]:
         stack.append((node, True))
         stack.extend((a, False) for a in reversed(node.args) if a.id not in done)
     return order
+
+
+def replaced(root: Node, by: Mapping[int, Node]) -> Node:
+    """The node with other nodes, given by the ids of those they stand for, put in."""
+    done = dict(by)
+    for node in postorder([root]):
+        if node.id not in done:
+            done[node.id] = node.over([done[a.id] for a in node.args])
+    return done[root.id]
 
 
 def quantities(roots: Iterable[Node]) -> set[str]:

@@ -113,7 +113,7 @@ def _reduction(
         name, _shape, numeric, index, pullback, _sum_simplify,
         domain="nonzero" if kind == "prod" else "real",
         says="product over each factor" if kind == "prod" else f"the entry that is the {kind}",
-        written=writing.along(kind), steepest=steepest,
+        written=writing.along(kind), steepest=steepest, along=True,
     )  # fmt: skip
 
 
@@ -191,17 +191,18 @@ OPERATORS: tuple[Operator, ...] = (
              lambda xp, n, a: _collapse(n, np.sum(a[0], axis=_axes(n), keepdims=True)),
              _sum_index, lambda n, g, y: (_spread(n, g),), _sum_simplify,
              additive=True, says="derivative of a sum: ones", written=writing.along("sum"),
-             size=norms.total, entry=places.total),
+             size=norms.total, entry=places.total, along=True),
     _reduction("prod", np.prod, "prod"),
     _reduction("amax", np.max, "max", steepest=(1.0, "1")),
     _reduction("amin", np.min, "min", steepest=(1.0, "1")),
     Operator("argmax", _shape, _argmax_numeric, _argmax_index, written=writing.along("argmax"),
-             abrupt=True),
+             abrupt=True, along=True),
     Operator("softmax", _softmax_shape, _softmax_numeric, _softmax_index, _softmax_pullback,
              lambda graph, n, p, s: graph.filled(1, s) if n[0].is_number else None,
              promises="rows sum to one", says="derivative of softmax: diag(p) - p pᵀ",
-             written=writing.along("softmax", last_axis), steepest=(0.5, "1/2"), spans=(0, 1)),
+             written=writing.along("softmax", last_axis), steepest=(0.5, "1/2"), spans=(0, 1),
+             along=True),
     Operator("logsumexp", _lse_shape, _lse_numeric, _lse_index, _lse_pullback,
              says="derivative of logsumexp: softmax",
-             written=writing.along("logsumexp", last_axis), steepest=(1.0, "1")),
+             written=writing.along("logsumexp", last_axis), steepest=(1.0, "1"), along=True),
 )  # fmt: skip

@@ -122,10 +122,10 @@ class SheetChecker:
         """How many units of each kind are saturated; where that is the question it stays so."""
         found = []
         for node in self._all():
-            if node.op.name in ("sigmoid", "softmax", "tanh"):
+            if node.op.spans is not None:
                 value = run.value(node)
-                low = -1.0 if node.op.name == "tanh" else 0.0
-                slope = (value - low) * (1 - value) * (4 if low == 0 else 1)
+                low, high = node.op.spans
+                slope = 4 * (value - low) * (high - value) / (high - low) ** 2
                 found.append(int((slope < FLAT).sum()))
         return found
 
@@ -133,19 +133,19 @@ class SheetChecker:
         """Saturated or dead units, points next to a kink."""
         for node in self._all():
             name = node.op.name
-            if name in ("sigmoid", "softmax", "tanh"):
+            if node.op.spans is not None:
                 value = run.value(node)
-                low = -1.0 if name == "tanh" else 0.0
-                edge = EDGE * (2 if name == "tanh" else 1)
-                if ((value < low + edge) | (value > 1 - edge)).any():
+                low, high = node.op.spans
+                edge = EDGE * (high - low)
+                if ((value < low + edge) | (value > high - edge)).any():
                     return f"a saturated {name}"
-            elif name == "relu" and (run.value(node) <= 0).all():
-                return "a dead relu"
+            elif node.op.rectifies and (run.value(node) <= 0).all():
+                return f"a dead {name}"
             if node.op.kinks is not None:
                 for zero in node.op.kinks(node):
                     value = np.abs(run.value(zero))
                     if ((value < NEAR * self.unit) & (value > 0)).any() or (
-                        name in ("relu", "abs") and (value == 0).any()
+                        len(node.args) == 1 and not node.op.abrupt and (value == 0).any()
                     ):
                         return "a kink too near"
         return ""
@@ -163,7 +163,7 @@ class SheetChecker:
 
         def after(name: str, array: Array) -> Array:
             node = self.model.definitions.get(name)
-            if node is not None and node.op.name in ("fill", "literal"):
+            if node is not None and node.is_literal:
                 return array
             raw.append(array)
             if not self.rounding.each:

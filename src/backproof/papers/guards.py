@@ -16,7 +16,6 @@ from backproof.papers.intervals import IntervalEvaluator
 
 Array = Any
 FAR = 1000.0  # times the largest right entry: no slip goes that far
-_BOUNDED = {"sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 
 
 def trivial_value(value: Array, truth: Array, unit: float, *, named: bool = False) -> str:
@@ -66,22 +65,22 @@ def trivial_rest(
         if ours is None or theirs is None:
             continue
         name = part.op.name
-        if name in _BOUNDED:
-            low, high = _BOUNDED[name]
+        if part.op.spans is not None:
+            low, high = part.op.spans
             edge = min(unit, 1e-3)
             flat = _near(ours, low, high, edge)
             if flat.all() and not _near(theirs, low, high, edge).all():
                 return f"with it every {name} is saturated"
-        elif name == "relu" and (ours[1] <= unit).all() and not (theirs[1] <= unit).all():
+        elif part.op.rectifies and (ours[1] <= unit).all() and not (theirs[1] <= unit).all():
             return "with it every unit is dead"
-        elif part.op.name == "name" and part is not node:
+        elif part.name is not None and part is not node:
             mine, real = (ours[0] + ours[1]) / 2, (theirs[0] + theirs[1]) / 2
             if (
                 mine.shape == own.shape
                 and (np.abs(mine - own) <= unit).all()
                 and not (np.abs(real - truth) <= 2 * unit).all()
             ):
-                return f"with it the line only repeats {part.params[0]}"
+                return f"with it the line only repeats {part.name}"
     return ""
 
 

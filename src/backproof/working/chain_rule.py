@@ -161,9 +161,9 @@ def _local(page: Page, back: Backward, products: Products, edge: Edge) -> Step:
 
 
 def _identity(node: Node) -> str:
-    if node.op.name == "eye":
+    if node.is_identity:
         return ", the identity I"
-    if node.op.name == "neg" and node.args[0].op.name == "eye":
+    if node.op.signs == (-1,) and node.args[0].is_identity:
         return ", minus the identity: -I"
     return ""
 
@@ -175,7 +175,7 @@ def _because(found: Local) -> str:
 
 def _rule_words(found: Local) -> str:
     rule, passed = found.rule, found.passed
-    if rule is not None and rule.op.name == "matmul" and passed is rule.args[0]:
+    if rule is not None and rule.matrices and passed is rule.args[0]:
         start = "the rule ∇_W(W x)·v = v xᵀ"
     else:
         start = _because(found)

@@ -21,7 +21,7 @@ from backproof.errors import BackproofError
 from backproof.language import syntax as ast
 from backproof.language.format import unparse
 from backproof.working.steps import Step, Working
-from backproof.working.variants import edited, rewritten, variant
+from backproof.working.variants import edited, variant
 
 Array = Any
 MOST_ENTRIES = 12  # of a gradient whose values are shown
@@ -173,7 +173,7 @@ def _changed(model: Model, change: Callable[[ast.Expr], ast.Expr | None]) -> dic
     found = {}
     for name in model.sheet.order:
         old = model.sheet.equations[name].expr
-        new = rewritten(old, change)
+        new = ast.rewritten(old, change)
         if new != old:
             found[name] = new
     return found
@@ -288,7 +288,7 @@ def _half(model: Model) -> Iterator[Choice]:
         if not calls:
             continue
         halved = halved or any(_halved(expr, c) for c in calls)
-        equations[name] = rewritten(expr, _other_half(expr, calls))
+        equations[name] = ast.rewritten(expr, _other_half(expr, calls))
     if equations:
         with_half, without = "half the sum of the squared weights", "the sum of the squared weights"
         yield (with_half, without, equations, None) if halved else (
@@ -415,7 +415,7 @@ def _logarithm(model: Model) -> Iterator[Choice]:
     def two(e: ast.Expr) -> ast.Expr | None:
         match e:
             case ast.Apply(op="log", args=(a,)):
-                return ast.Apply("log2", (rewritten(a, two),))
+                return ast.Apply("log2", (ast.rewritten(a, two),))
             case ast.Apply(op=op) if op in _LOGS:
                 return ast.Apply("div", (e, ast.Apply("log", (_TWO,))))
         return None

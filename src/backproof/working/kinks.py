@@ -31,7 +31,7 @@ def kink_steps(model: Model, back: Backward) -> Iterator[Step]:
         elif node.op.kinks is not None:
             taken.update(dict.fromkeys(_jumps(node)))
             for zero in node.op.kinks(node):
-                zero = zero.args[0] if zero.op.name == "neg" else zero
+                zero = zero.args[0] if zero.op.signs == (-1,) else zero
                 zeros[zero.id] = zero
     for node in held.values():
         text = f"{_text(node)} is held fixed: no derivative is taken through it."

@@ -27,7 +27,7 @@ from backproof.language.statements import parse_expression
 from backproof.working.slow import Words, heading, judged, note, witnessed
 from backproof.working.slow_numbers import given_run, n
 from backproof.working.steps import Step, Verified
-from backproof.working.variants import edited, rewritten, variant
+from backproof.working.variants import edited, variant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -213,7 +213,7 @@ def _activations(words: Words) -> Iterator[Remedy]:
     for function, owners in hidden.items():
         for other in _SWAPS[function]:
             changed = {
-                name: rewritten(words.model.sheet.equations[name].expr, _swap(function, other))
+                name: ast.rewritten(words.model.sheet.equations[name].expr, _swap(function, other))
                 for name in owners
             }
             made = _made(
@@ -227,7 +227,7 @@ def _activations(words: Words) -> Iterator[Remedy]:
 def _swap(function: str, other: str) -> Callable[[ast.Expr], ast.Expr | None]:
     def change(e: ast.Expr) -> ast.Expr | None:
         if isinstance(e, ast.Apply) and e.op == function:
-            return ast.Apply(other, tuple(rewritten(a, change) for a in e.args))
+            return ast.Apply(other, tuple(ast.rewritten(a, change) for a in e.args))
         return None
 
     return change
@@ -243,7 +243,7 @@ def _logarithm(words: Words) -> Iterator[Remedy]:
             continue
         for name in (of.loss, *(s for s in sheet.order if output in sheet.uses.get(s, ()))):
             expr = sheet.equations[name].expr
-            changed = rewritten(expr, _to_logarithm(output))
+            changed = ast.rewritten(expr, _to_logarithm(output))
             if changed == expr:
                 continue
             score = path.names[1]
@@ -367,7 +367,7 @@ def _scale(model: Model, factor: Factor, array: Any, name: str) -> float | None:
 def _products(root: Any) -> Iterator[Any]:
     from backproof.operators.node import postorder
 
-    return (node for node in postorder([root]) if node.op.name == "matmul")
+    return (node for node in postorder([root]) if node.matrices)
 
 
 def _literal(array: Any) -> ast.Expr:

@@ -169,7 +169,7 @@ def sample_axis(model: Model, node: Node) -> int | None:
     while pending:
         current = pending.pop()
         for part in postorder([current]):
-            if part.op.name == "matmul" and model.graph.resolve_shape(part.shape) == shape:
+            if part.matrices and model.graph.resolve_shape(part.shape) == shape:
                 left, right = (bool(quantities([a]) & set(model.learned)) for a in part.args)
                 if left != right:
                     return 1 if left else 0

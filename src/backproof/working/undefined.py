@@ -27,15 +27,6 @@ Array = Any
 Index = tuple[int, ...]
 
 # operator -> (which argument is at fault, what it must be)
-_NEEDS: dict[str, tuple[int, str]] = {
-    "log": (0, "a logarithm needs a positive number"),
-    "sqrt": (0, "a square root needs a number that is not negative"),
-    "div": (1, "nothing can be divided by zero"),
-    "pow": (0, "this power of it does not exist"),
-    "exp": (0, "its exponential is too large to be computed"),
-    "inv": (0, "the matrix has no inverse"),
-    "logdet": (0, "the determinant is zero"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,14 +151,14 @@ def _span(part: ast.Expr | None) -> Span | None:
 
 def _why(values: SheetValues, spot: _Spot, part: ast.Expr | None) -> str:
     node = spot.node
-    which, need = _NEEDS.get(node.op.name, (0, "the result is not a finite number"))
+    which, need = node.op.needs or (0, "the result is not a finite number")
     if not node.args:
         return need
     arg = node.args[which]
     value = values.value(arg)
     text = _argument_text(values, part, node, which)
     if not node.op.elementwise:
-        return f"{text} is not in its domain, {need}" if node.op.name not in _NEEDS else need
+        return f"{text} is not in its domain, {need}" if node.op.needs is None else need
     at = spot.at if len(spot.at) == value.ndim else (0,) * value.ndim
     own = tuple(0 if n == 1 else k for k, n in zip(at, value.shape, strict=True))
     number = value[own]
@@ -202,7 +193,7 @@ def _entry(arg: Node, own: Index, value: Array, text: str) -> str:
 
 def _hint(values: SheetValues, spot: _Spot) -> str:
     rounded = values.rounding
-    which = _NEEDS.get(spot.node.op.name, (0, ""))[0]
+    which = spot.node.op.needs[0] if spot.node.op.needs is not None else 0
     if not rounded.each or not spot.node.args:
         return ""
     name = spot.node.args[which].name

@@ -6,7 +6,7 @@ again like any sheet, so it can be saved, checked and asked about.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from backproof.calculus.model import Model, build_model
@@ -76,34 +76,3 @@ def _declaration(s: ast.Declaration) -> str:
 
 def _round(s: ast.Round) -> str:
     return f"round {s.decimals} {'each' if s.each else 'end'}"
-
-
-def rewritten(expr: ast.Expr, change: Callable[[ast.Expr], ast.Expr | None]) -> ast.Expr:
-    """The expression with every part for which *change* gives something replaced, from the top."""
-    found = change(expr)
-    if found is not None:
-        return found
-
-    def go(e: ast.Expr) -> ast.Expr:
-        return rewritten(e, change)
-
-    def item(part: ast.Expr | ast.Slice) -> ast.Expr | ast.Slice:
-        if not isinstance(part, ast.Slice):
-            return go(part)
-        lower = go(part.lower) if part.lower is not None else None
-        upper = go(part.upper) if part.upper is not None else None
-        return replace(part, lower=lower, upper=upper)
-
-    match expr:
-        case ast.Apply(args=args, options=options):
-            return replace(
-                expr, args=tuple(map(go, args)), options=tuple((k, go(v)) for k, v in options)
-            )
-        case ast.Subscript(base=base, items=items):
-            return replace(expr, base=go(base), items=tuple(map(item, items)))
-        case ast.Array(items=items) | ast.TupleExpr(items=items):
-            return replace(expr, items=tuple(map(go, items)))
-        case ast.Comprehension(body=body, conditions=conditions):
-            return replace(expr, body=go(body), conditions=tuple(map(go, conditions)))
-        case _:
-            return expr

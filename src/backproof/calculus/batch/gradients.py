@@ -133,9 +133,9 @@ class _Work:
         """Uses that one-hot and probability columns sum to one (their rows were declared so)."""
         done: dict[int, Node] = {}
         for n in postorder([node]):
-            made = self.graph.make(n.op.name, *(done[a.id] for a in n.args), params=n.params)
-            if n.name is None and n.op.name == "sum" and n.params[0] == 0:
-                column = n.args[0].name
+            made = n.over([done[a.id] for a in n.args])
+            if n.summed is not None and n.params[0] == 0:
+                column = n.summed.name
                 rows = f"{column}_rows"
                 if column is not None and rows in self.batch.added:
                     kind = self.model.declared[rows].kind

@@ -130,7 +130,7 @@ def _not_yet_a_batch(model: Model, shared: set[str]) -> None:
     """Complains about a given matrix whose rows or columns are samples."""
     for definition in model.definitions.values():
         for node in postorder([definition]):
-            if node.op.name == "matmul":
+            if node.matrices:
                 found = _samples_met(model, node, shared)
                 if found is not None:
                     raise _already(model, *found)

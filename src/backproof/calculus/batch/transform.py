@@ -122,11 +122,7 @@ class Transform:
             args = tuple(done[a.id] for a in node.args)
             if all(isinstance(a, Shared) for a in args):
                 same = [a.node for a in args if isinstance(a, Shared)]
-                if all(a is b for a, b in zip(same, node.args, strict=True)):
-                    done[node.id] = Shared(node)
-                else:
-                    made = node.graph.make(node.op.name, *same, params=node.params)
-                    done[node.id] = Shared(made)
+                done[node.id] = Shared(node.over(same))
                 continue
             done[node.id] = self._apply(node, args, name)
         return done[root.id]

@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from backproof.calculus.elaborate import INFIX
+from backproof.calculus.notation import written as plainly
 from backproof.language import syntax as ast
-from backproof.language.functions import FUNCTIONS
 from backproof.operators.dims import ONE
 from backproof.operators.node import Node, postorder
 from backproof.operators.reductions import count
 from backproof.operators.writing import dimension
-
-_PLAIN = frozenset((*INFIX, "neg", "transpose", "gt", "ge", "lt", "le", "eq", "ne"))
 
 
 def as_written(
@@ -36,30 +34,23 @@ def as_written(
         if names and node.name is not None and node.name in names:
             done[node.id] = names[node.name]
             continue
-        written = _mean(node, done) or _row_of_ones(node) or _written(node, done)
+        written = _mean(node, done) or _row_of_ones(node)
+        if written is None:
+            written = plainly(node, tuple(done[a.id] for a in node.args))
         if written is None:
             return None
         done[node.id] = written
     return done[root.id]
 
 
-def _written(node: Node, done: Mapping[int, ast.Expr]) -> ast.Expr | None:
-    args = tuple(done[a.id] for a in node.args)
-    if node.op.written is not None:
-        return node.op.written(node, args)
-    if node.op.name in _PLAIN or node.op.name in FUNCTIONS:
-        return ast.Apply(node.op.name, args)
-    return None
-
-
 def _mean(node: Node, done: Mapping[int, ast.Expr]) -> ast.Expr | None:
     """sum(x, axis)/count is mean(x, axis)."""
-    if node.op.name != "div" or node.args[0].op.name != "sum":
+    if node.op.powers != (1, -1) or node.args[0].summed is None:
         return None
     total, by = node.args
     number = count(total)
     size = number.as_int()
-    same = by.fill == size if size is not None else by.op.name == "dim" and by.params[0] == number
+    same = by.fill == size if size is not None else by.dimension == number
     if not same or number == ONE:
         return None
     call = done[total.id]
@@ -74,8 +65,7 @@ def _row_of_ones(node: Node) -> ast.Expr | None:
 
 def spoken(node: Node) -> str:
     """The operator of a node, as a reader knows it."""
-    names: dict[int, ast.Expr] = {a.id: ast.Name("x") for a in node.args}
-    written = _written(node, names)
+    written = plainly(node, (ast.Name("x"),) * len(node.args))
     if isinstance(written, ast.Subscript):
         return "an index"
     if isinstance(written, ast.Comprehension):

@@ -64,8 +64,8 @@ class SharedEvaluator(Evaluator):
             sizes = [d.evaluate(self.xp.sizes) for d in top.shape]
             if min(sizes, default=1) < 1 or prod(sizes) > MOST_ENTRIES:
                 raise ArithmeticError("a candidate of a senseless size")
-            if top.op.name == "name":
-                done[top.id] = self.named(top.params[0])
+            if top.name is not None:
+                done[top.id] = self.named(top.name)
             else:
                 args = [done[a.id] for a in top.args]
                 args = align(top, args) if len(args) > 1 else args
