@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from decimal import Decimal, Inexact, getcontext
 from typing import Any
 
 import numpy as np
@@ -153,6 +153,7 @@ class _Outcome:
     left: Array
     right: Array
     worst: tuple[int, ...]
+    over: Any  # by how much the relation fails in the worst entry
 
 
 INEXACT_FACTS = ("prob", "orthogonal")  # drawn so that they hold to fifty digits, no more
@@ -175,6 +176,42 @@ def _looked_closer(
         gap = np.abs(after.left - after.right).max()
         persists = gap > was * Decimal("1e-6")
         return replace(after, differs=after.differs and bool(persists), doubtful=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Excess:
+    """By how much a relation fails at a point (below zero: it holds), and whether that counts."""
+
+    over: float
+    differs: bool
+
+
+def excess(run: Evaluator, sides: Sides) -> Excess | None:
+    """What one evaluation says of the sides; None where one of them is undefined."""
+    outcome = _look(run, sides)
+    return None if outcome is None else Excess(float(outcome.over), outcome.differs)
+
+
+def confirmed(model: Model, point: Point, sides: Sides, used: set[str]) -> Counterexample | None:
+    """The counterexample that decimals find at a point, if it is one.
+
+    Two sides that meet refute a strict relation only where no digit was lost on the way: far out,
+    sigmoid(x) is 1 to any number of digits. Call inside `decimal_context()`.
+    """
+    context = getcontext()
+    context.clear_flags()
+    run = point.evaluator(model, exact=True)
+    outcome = _look(run, sides)
+    if outcome is None or not outcome.differs or on_kink(run, sides.nodes):
+        return None
+    if outcome.doubtful:
+        outcome = _looked_closer(model, point, sides, outcome, used)
+    elif sides.relation in ("lt", "gt") and outcome.over <= Decimal("1e-30"):
+        lost = bool(context.flags[Inexact])
+        outcome = None if lost or outcome.over else outcome
+    if outcome is None or not outcome.differs:
+        return None
+    return _counterexample(model, point, sides, outcome, used)
 
 
 def aligned(run: Evaluator, sides: Sides) -> tuple[Array, Array, Array | None]:
@@ -224,7 +261,7 @@ def _look(run: Evaluator, sides: Sides, near: Decimal = Decimal("1e-32")) -> _Ou
     if not run.xp.exact and not strict:  # double precision only looks; where it decides, gently
         differs = bool((over > (lost if run.final else relative * size)).any())
     worst = np.unravel_index(int(np.argmax(over)), over.shape) if over.ndim else ()
-    return _Outcome(differs, doubtful, left, right, tuple(int(i) for i in worst))
+    return _Outcome(differs, doubtful, left, right, tuple(int(i) for i in worst), over[worst])
 
 
 def _counterexample(

@@ -43,8 +43,12 @@ class Point:
         return Evaluator(self.sizes, values, model.definitions, exact=exact)
 
 
-def draw_sizes(model: Model, rng: random.Random) -> dict[str, int]:
-    """Different sizes of two or more for every dimension name that has no number."""
+def draw_sizes(model: Model, rng: random.Random, turn: int) -> dict[str, int]:
+    """Different sizes of two or more for every dimension name that has no number.
+
+    Over the *turn*s every name gets every size of a pool that has even and odd ones: what holds
+    for even sizes only, such as det(-A) = det(A), is found out.
+    """
     names: set[str] = set()
     taken: set[int] = set()
     for leaf in model.leaves.values():
@@ -55,10 +59,16 @@ def draw_sizes(model: Model, rng: random.Random) -> dict[str, int]:
     names |= set(model.sheet.dimensions)
     sizes = model.number_sizes()
     free = sorted(n for n in names if n not in sizes)
-    pool = [k for k in range(2, 2 + len(free) + len(taken) + 1) if k not in taken]
-    chosen = pool[: len(free) + 1]
-    rng.shuffle(chosen)
-    sizes.update(zip(free, chosen, strict=False))
+    count = len(free) + 1
+    pool = [k for k in range(2, 4 + count + len(taken)) if k not in taken]
+    if len({k % 2 for k in pool[:count]}) == 2:
+        chosen = pool[:count]
+    else:
+        chosen = [*pool[: count - 1], next(k for k in pool[count:] if (k + pool[0]) % 2)]
+    rounds, start = divmod(turn, len(chosen))
+    if rounds:
+        rng.shuffle(chosen)
+    sizes.update(zip(free, chosen[start:] + chosen[:start], strict=False))
     _make_positive(model, sizes, free)
     return sizes
 
@@ -102,7 +112,7 @@ class _Pool:
         self.points: list[Point] = []
         self.tries = 0
         with decimal_context():
-            self.conditions = _conditions(model)
+            self.conditions = conditions(model)
 
     def first(self, count: int) -> list[Point]:
         """The first *count* points, or fewer where the assumptions are hard to meet."""
@@ -116,7 +126,7 @@ class _Pool:
 
     def _next(self) -> Point | None:
         model, fixed = self.model, self.fixed
-        sizes = draw_sizes(model, self.rng)
+        sizes = draw_sizes(model, self.rng, self.tries)
         exact = {
             name: fixed[name]
             if name in fixed
@@ -134,7 +144,7 @@ class _Pool:
         return Point(sizes, exact, floats, large=any(a.dtype != object for a in exact.values()))
 
 
-def _conditions(model: Model) -> list[tuple[str, Node, Node]]:
+def conditions(model: Model) -> list[tuple[str, Node, Node]]:
     """The sheet's assumptions as (relation, left, right)."""
     result = []
     for assume in model.sheet.assumes:
@@ -312,4 +322,4 @@ def _rectified(run: Evaluator, node: Node) -> bool:
     (inner,) = node.args
     while inner.name is not None and inner.name in run.definitions:
         inner = run.definitions[inner.name]
-    return inner.op.rectifies
+    return inner.op.name == "relu"

@@ -25,6 +25,7 @@ from backproof.calculus.compare import (
 from backproof.calculus.evaluate import defined
 from backproof.calculus.model import Model
 from backproof.calculus.prove import prove
+from backproof.calculus.search import counterexample
 from backproof.calculus.simplify import Simplifier
 from backproof.calculus.values import SheetValues, sheet_values
 from backproof.calculus.witness import check_derived
@@ -368,6 +369,9 @@ class Judge:
                     facts=facts,
                     why=f"{proof.how}{using}; also checked at {found.points} points.",
                 )
+            counter = counterexample(model, sides)
+            if counter is not None:
+                return self._here_or_refuted(base, sides, replace(found, counter=counter))
         left_out = _left_out(found)
         return replace(
             base,
@@ -380,13 +384,15 @@ class Judge:
 
     def _different(self, base: Verdict, sides: Sides) -> Verdict:
         """`!=` claims that two sides are not the same for all values."""
-        found = compare(self.model, replace(sides, relation="eq"))
-        if found.counter is not None:
+        sides = replace(sides, relation="eq")
+        found = compare(self.model, sides)
+        counter = found.counter or counterexample(self.model, sides)
+        if counter is not None:
             return replace(
                 base,
                 verdict=PROVED,
                 points=found.points,
-                counterexample=found.counter,
+                counterexample=counter,
                 why="they differ at one point, which is shown.",
             )
         if not found.points:

@@ -310,9 +310,33 @@ def symbolic_power(base: Expr, exponent: Expr) -> Expr:
         cases = by_cases(base, lambda e: symbolic_power(e, exponent))
         if cases is not None:
             return cases
-    # Where a power with an exponent that is not a whole number is defined, its base is positive;
-    # at the remaining points (a negative base under a whole exponent) nothing is claimed.
-    return exp(mul(exponent, log(base)))
+    size = exp(mul(exponent, log(base)))
+    if sign_of(base) != UNKNOWN:
+        return size
+    parity = _parity(exponent)
+    if parity is None:
+        # Where a power with an exponent that is not a whole number is defined, its base is
+        # positive; at the remaining points nothing is claimed.
+        return size
+    # For a whole n and s = ±1: s ** n = (1 + (-1)**n)/2 + s (1 - (-1)**n)/2.
+    even, odd = (ONE + parity).scaled(Fraction(1, 2)), (ONE - parity).scaled(Fraction(1, 2))
+    return mul(size, even + mul(sign(base), odd))
+
+
+def _parity(exponent: Expr) -> Expr | None:
+    """(-1) ** exponent, for a polynomial of dimensions with whole coefficients."""
+    result = ONE
+    for (sizes, factors), c in exponent.terms.items():
+        whole = all(h.kind == "D" and isinstance(e, int) and e > 0 for h, _, e in factors)
+        if sizes or not whole or not isinstance(c, int):
+            return None
+        if c % 2 and not factors:
+            result = -result
+        elif c % 2:  # n ** 2 is odd where n is
+            name = "(-1)^" + "·".join(str(h) for h, _, _ in factors)
+            head = Head.make("T", name, facts=frozenset(("signs",)))
+            result = mul(result, normal((), ((head, (), 1),)))
+    return result
 
 
 def is_opaque(expr: Expr) -> bool:
