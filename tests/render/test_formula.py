@@ -13,6 +13,7 @@ from tests.strategies import Network, networks
 
 import backproof as bp
 from backproof.render import formula as f
+from backproof.render.aligned import aligned
 from backproof.render.mathml import LONG, mathml, write
 from backproof.render.spoken import spoken
 from backproof.render.typst_math import typst_math
@@ -35,8 +36,8 @@ def plain(sign: str) -> str:
     return f'<mo lspace="0em" rspace="0em" stretchy="false">{sign}</mo>'
 
 
-def fenced(left: str, inner: str, right: str) -> str:
-    ends = 'fence="true" stretchy="true" lspace="0em" rspace="0em"'
+def fenced(left: str, inner: str, right: str, grows: bool = False) -> str:
+    ends = f'fence="true" stretchy="{str(grows).lower()}" lspace="0em" rspace="0em"'
     return (
         f'<mrow><mo form="prefix" {ends}>{left}</mo>{inner}'
         f'<mo form="postfix" {ends}>{right}</mo></mrow>'
@@ -88,6 +89,14 @@ BY_HAND = [
         "the norm of x end of norm squared",
     ),
     (r"\left|x\right|", fenced("|", X, "|"), "the absolute value of x end"),
+    (
+        r"\left(\frac{x}{2}\right)",
+        fenced("(", f"<mfrac>{X}<mn>2</mn></mfrac>", ")", grows=True),
+        "open bracket x over 2 close bracket",
+    ),
+    (r"\phantom{x} = 2", f"<mphantom>{X}</mphantom>{EQ}<mn>2</mn>", "equals 2"),
+    (r"x^{[1]\top}", "<msup>" + X + "<mrow>" + plain("[") + "<mn>1</mn>" + plain("]")
+     + '<mi mathvariant="normal">⊤</mi></mrow></msup>', "x layer 1 transpose"),
     (r"\log\left(x\right)", f"<mi>log</mi>{APPLY}{fenced('(', X, ')')}",
      "log open bracket x close bracket"),
     (
@@ -101,8 +110,9 @@ BY_HAND = [
             "[",
             '<mtable class="matrix"><mtr><mtd><mn>1</mn></mtd>'
             f"<mtd>{minus()}<mn>2</mn></mtd></mtr><mtr><mtd>{X}</mtd>"
-            "<mtd><mn>0</mn></mtd></mtr></mtable>",
+            f"<mtd><mrow><mphantom>{minus()}</mphantom><mn>0</mn></mrow></mtd></mtr></mtable>",
             "]",
+            grows=True,
         ),
         "the 2 by 2 matrix with rows 1, minus 2; x, 0, end of matrix",
     ),
@@ -188,3 +198,36 @@ def test_a_very_long_product_is_cut_too() -> None:
 def test_every_math_has_words() -> None:
     for latex, *_ in BY_HAND:
         assert re.search(r'<math [^>]*alttext="[^"]+"', mathml(latex))
+
+
+def widths(shown: str) -> list[list[float]]:
+    """The widths of a matrix's cells in digits: all digits and signs of a font are equally wide."""
+    root = ElementTree.fromstring(shown.replace("<wbr>", "<wbr/>"))
+    rows = root.iter("{http://www.w3.org/1998/Math/MathML}mtr")
+    return [[len("".join(cell.itertext())) for cell in row] for row in rows]
+
+
+def test_the_points_of_a_column_stand_below_one_another() -> None:
+    latex = r"\begin{bmatrix} -1.8 & 2 \\ 12.25 & 100 \\ 0.5 & y \end{bmatrix}"
+    shown = mathml(latex)
+    assert [row[0] for row in widths(shown)] == [6, 6, 6]  # sign, two digits, point, two digits
+    assert [row[1] for row in widths(shown)] == [3, 3, 1]  # y is no number
+    assert "<mphantom><mn>0</mn></mphantom><mrow>" not in shown.split("12.25")[0].split("-1.8")[-1]
+    cell = shown.split("<mtd>")[1]
+    assert cell.index("<mphantom><mn>0</mn></mphantom>") < cell.index("−")
+
+
+def test_the_lines_of_an_equation_stand_below_its_equals_sign() -> None:
+    steps = bp.Sheet("given x = 2\nlearn w = 3\nL = w*x + 1\n").forward().steps
+    head, put, result = list(aligned(steps))[-3:]
+    assert head.latex == r"L = w\, x + 1"
+    assert put.latex.startswith(r"\phantom{L} = 3") and put.depth == head.depth == 0
+    assert result.latex == r"\phantom{L} = 7" and result.shape is None
+    assert "<mphantom><mi>L</mi></mphantom>" in mathml(result.latex)
+    assert "#hide" in typst_math(result.latex)
+
+
+def test_a_line_about_something_else_is_not_moved() -> None:
+    sheet = bp.Sheet("given P = [[0.5, 0.5]]\ngiven Y = [[1, 0]]\nL = cross_entropy(P, Y)\n")
+    moved = [s for s in aligned(sheet.forward().steps) if "phantom" in s.latex]
+    assert not moved

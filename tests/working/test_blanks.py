@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from backproof.calculus.model import Model
 from backproof.errors import NameProblem
 from backproof.language import syntax as ast
+from backproof.render.drawings.choose import drawings
+from backproof.render.html import Page, standalone
+from backproof.render.json import dumps, working_data
+from backproof.render.latex import working_fragment
+from backproof.render.lines import plain
+from backproof.render.terminal import working_lines
+from backproof.render.typst import working_lines as typst_lines
 from backproof.working.answer import answer
 from backproof.working.batch import batch_working
 from backproof.working.blanks import with_blanks
@@ -36,6 +45,10 @@ def key(working: Working) -> list[str]:
     return [s.text for s in working.steps]
 
 
+def typst(working: Working) -> str:
+    return "\n".join(typst_lines(working, ()))
+
+
 def everything(working: Working) -> str:
     """All that a reader or a program can see."""
     parts = [f"{s.label} {s.text} {s.latex} {s.value} {s.because}" for s in working.steps]
@@ -52,9 +65,9 @@ def test_question_6_as_printed() -> None:
         "[1] = W1 @ xA + b1",
         "aA1 = [2]",
         "[3] = W1 @ xB + b1",
-        "aB1 = relu(zB1)",
+        "aB1 = relu([3])",
         "[4] = aA1 - aB1",
-        "z2 = [5] @ a1 + b2",
+        "z2 = [5] @ [4] + b2",
         "a2 = [6]",
         "L = -(y*[7] + (1 - [8])*log(1 - a2))",
     ]
@@ -71,7 +84,8 @@ def test_boxes_are_drawn_in_latex_too() -> None:
     questions, _ = with_blanks(forward_working(siamese()), ["zA1", "W2"])
     latex = [s.latex for s in questions.steps if "boxed" in s.latex]
     assert latex[0].startswith(r"\boxed{1} = ")
-    assert r"\boxed{2}" in latex[1]
+    assert r"\boxed{1}" in latex[1]  # ReLU of what the first line hides
+    assert r"\boxed{2}" in latex[2]
 
 
 def test_every_place_of_a_piece_has_a_box_of_its_own() -> None:
@@ -148,7 +162,7 @@ def test_boxes_of_a_schematic_for_question_9() -> None:
     working = batch_working(siamese(), "m")
     questions, answers = with_blanks(working, ["ZA1", "A2", "L", "shape(A1)"])
     drawn = next(s.text for s in questions.steps if s.label == "schematic")
-    assert "│ [1] │" in drawn and "│ [2] │" in drawn and "↑ ∂L/∂[1]" in drawn
+    assert "│ [1] │" in drawn and "│ [2] │" in drawn and "↑ ∂[3]/∂[1]" in drawn
     assert "↓ [4]" in drawn
     assert key(answers) == [
         "[1] = ZA1 = W1 @ XA + b1", "[2] = A2 = sigmoid(Z2)", "[3] = L = mean(l)", "[4] = 3 × m",
@@ -157,6 +171,45 @@ def test_boxes_of_a_schematic_for_question_9() -> None:
     assert "sigmoid(Z2)" not in everything(questions)
     assert questions.data["blanks"] == 4
     assert max(map(len, drawn.split("\n"))) <= 78
+
+
+def told(working: Working) -> list[str]:
+    """Every text of a working, its data and its drawings, as page, terminal and PDF show them."""
+    page = standalone("questions", Page().working(working))
+    drawn = [d.svg("alone") for d in drawings(working)]
+    return [everything(working), page, *drawn, plain(working_lines(working)), typst(working),
+            working_fragment(working), dumps(working_data(working))]  # fmt: skip
+
+
+NAMES = ("ZA1", "AB1", "Z2", "L")
+SHOWN = ("ZA^{[1]}", "Z^{[1]}_{A}", "A^{[1]}_{B}", "Z^{[2]}", "open bracket L close")
+
+
+def test_what_a_schematic_hides_is_hidden_everywhere() -> None:
+    questions, _ = with_blanks(batch_working(siamese(), "m"), NAMES)
+    for text in told(questions):
+        for name in NAMES:
+            assert not re.search(rf"(?<![A-Za-z0-9_#]){name}(?![A-Za-z0-9_])", text), (name, text)
+        for shown in SHOWN:
+            assert shown not in text
+    lines = texts(questions)
+    assert "AA1 = relu([1])" in lines and "A1 = AA1 - [2]" in lines and "A2 = sigmoid([3])" in lines
+    boxes = {b["id"]: b for b in questions.data["schematic"]["boxes"]}
+    assert boxes["AA1"]["equation"] == "relu([1])"
+
+
+@pytest.mark.parametrize("name", ["zA1", "a1", "xB", "W2"])
+def test_a_name_that_is_left_out_of_forward_stands_nowhere(name: str) -> None:
+    questions, _ = with_blanks(forward_working(siamese()), [name])
+    for text in told(questions):
+        assert not re.search(rf"(?<![A-Za-z0-9_#]){name}(?![A-Za-z0-9_])", text), text
+
+
+def test_a_name_that_is_an_english_word_leaves_sentences_whole() -> None:
+    sheet = model("given x in R[2]\nlearn w in R[2]\na = w.T @ x\nL = a**2\n")
+    questions, _ = with_blanks(forward_working(sheet), ["a"])
+    assert texts(questions)[:2] == ["[1] = w.T @ x", "L = [1]**2"]
+    assert not any("[1] number" in s.because + s.text for s in questions.steps)
 
 
 # --- as an ask, and what is turned down ----------------------------------------------------------

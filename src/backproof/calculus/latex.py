@@ -1,14 +1,14 @@
 r"""Expressions of the sheet language as LaTeX, in the reader's own names made pretty.
 
-`zA1` becomes z^{[1]}_{A}: the digits at the end are the layer, capitals behind a lower-case stem
-a subscript. The tables below say how the language's functions look; a function that is not in
-them is written upright with its arguments in brackets.
+`zA1` becomes z^{[1]}_{A}: the digits at the end are the layer, a capital behind a letter a
+subscript, and so is a usual word such as `data` or `new`. The tables below say how the language's
+functions look; a function that is not in them is written upright with its arguments in brackets.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from functools import lru_cache
 
 from backproof.language import syntax as ast
@@ -26,6 +26,16 @@ _GREEK = {
 _WORDS = {word.removeprefix("var") for word in _GREEK.values()} - {"iota", "upsilon"}
 _ACCENTS = {"hat": "hat", "bar": "bar", "tilde": "tilde", "dot": "dot", "mean": "bar"}
 _NAME = re.compile(r"([^\W\d_]+?)([A-Z]*)(\d*)")
+# one letter and what is a subscript to it: `XA`, `Wb`, `Whh`, `Ldata`, `wnew`
+_MARKED = re.compile(r"([A-Z])([A-Z]|[a-z]|[b-df-hj-np-tv-z]{2})(\d*)")
+_SHORT = re.compile(r"\w|\d+|[b-df-hj-np-tv-z]{2}")  # indices, in italics
+_TAGS = frozenset({
+    "data", "reg", "new", "old", "train", "test", "val", "out", "hat", "total", "pred", "true",
+    "prev", "next", "max", "min", "bar", "tilde", "in", "dec", "enc", "rec", "aux", "avg",
+})  # fmt: skip
+_TAGGED = re.compile(rf"([A-Za-z])({'|'.join(sorted(_TAGS))})(\d*)")
+_WORDLIKE = frozenset({"CE", "KL", "JS", "ID", "LR", "MI", "xi", "Xi", "Pi", "Mu", "Nu", "pin",
+                       "bin", "min", "fin", "win", "kin", "sin", "tin"})  # fmt: skip
 
 # {0}, {1} the arguments; {0!} an argument in brackets where it needs them
 _FUNCTIONS: dict[str, str] = {
@@ -52,8 +62,12 @@ _FUNCTIONS: dict[str, str] = {
     "hess": r"\nabla^{{2}}_{{{1}}} {0}",
     "jac": r"\frac{{\partial {0}}}{{\partial {1}}}",
     "grad": r"\nabla_{{{1}}} {0}",
+    "sse": r"\left\lVert {0} - {1}\right\rVert^{{2}}",
     "where": r"\begin{{cases}} {1} & \text{{if }} {0} \\ {2} & \text{{else}} \end{{cases}}",
 }
+# whose arguments are terms or factors, and bracketed where they would fall apart
+_TIGHT = {"grad": (_PRODUCT, _PRODUCT), "hess": (_PRODUCT, _PRODUCT), "kron": (_PRODUCT, _PRODUCT),
+          "sse": (_SUM, _PRODUCT)}  # fmt: skip
 # sums along one axis, as products with ones
 _AXIS_SUMS = {"0": r"\mathbf{{1}}^{{\top}} {0}", "1": r"{0}\,\mathbf{{1}}"}
 _BUILT_IN = {"log", "exp", "sin", "cos", "tanh", "det", "max", "min"}
@@ -70,6 +84,10 @@ _LEVELS = dict.fromkeys(_RELATIONS, _COMPARISON) | {
 def latex_name(name: str) -> str:
     """A name as one writes it: layer as superscript, capitals or `_…` as subscript, Greek."""
     stem, *marks = name.split("_")
+    split = _TAGGED.fullmatch(stem) or _MARKED.fullmatch(stem)
+    if split and stem.rstrip("0123456789") not in _WORDLIKE | _WORDS:
+        letter, tag, digits = split.groups()
+        stem, marks = letter + digits, [tag, *marks]
     accents = [_ACCENTS[m] for m in marks if m in _ACCENTS]
     subs = [m for m in marks if m and m not in _ACCENTS]
     found = _NAME.fullmatch(stem)
@@ -88,7 +106,7 @@ def latex_name(name: str) -> str:
     if sup:
         shown += f"^{{[{sup}]}}"
     if subs:
-        inner = ",".join(s if len(s) == 1 or s.isdigit() else _stem(s) for s in subs)
+        inner = ",".join(s if _SHORT.fullmatch(s) else _stem(s) for s in subs)
         shown += f"_{{{inner}}}"
     return shown
 
@@ -170,9 +188,16 @@ class Latex:
         if op in ("mul", "matmul"):
             return self._product(op, args)
         if op == "div":
-            return rf"\frac{{{self(args[0])}}}{{{self(args[1])}}}"
+            above = self(args[0])
+            sign = "-" if above.startswith("-") and not _is_sum(args[0]) else ""
+            return rf"{sign}\frac{{{above.removeprefix(sign)}}}{{{self(args[1])}}}"
         if op == "neg":
             return f"-{self._unsigned(args[0])}"
+        if op == "transpose" and isinstance(args[0], ast.Name):
+            shown = latex_name(args[0].id)  # a layer's mark and the transpose are one superscript
+            if (at := shown.find("]}")) >= 0:
+                return rf"{shown[: at + 1]}\top{shown[at + 1 :]}"
+            return rf"{shown}^{{\top}}"
         if op in ("pow", "transpose"):
             exponent = r"\top" if op == "transpose" else self(args[1])
             return f"{self._base(args[0], op)}^{{{exponent}}}"
@@ -183,21 +208,25 @@ class Latex:
     def _function(self, expr: ast.Apply) -> str:
         op, args = expr.op, expr.args
         axis = next((unparse(v) for k, v in expr.options if k == "axis"), None)
-        if op in ("sum", "mean") and axis in _AXIS_SUMS:
-            inner = _AXIS_SUMS[axis].format(self._factor(args[0]))
-            if op == "sum":
-                return inner
+        if op == "sum" and axis in _AXIS_SUMS:
+            factor = self._factor(args[0])
+            factor = self._bracketed(factor) if factor.startswith("-") else factor
+            return _AXIS_SUMS[axis].format(factor)
+        if _is_fraction(expr):
+            return rf"\frac{{\partial {self(args[0])}}}{{\partial {self(args[1])}}}"
         if op == "inv":
             return f"{self._base(args[0], op)}^{{-1}}"
         template = _FUNCTIONS.get(op)
         if template is not None and args:
-            tight = op in ("grad", "hess", "kron")
-            return template.format(*(self._in(_PRODUCT, a) if tight else self(a) for a in args))
+            levels = _TIGHT.get(op)
+            if levels is None:
+                return template.format(*map(self, args))
+            return template.format(*(self._in(n, a) for n, a in zip(levels, args, strict=False)))
         shown = ", ".join(map(self, args))
         word = op.replace("_", r"\_")
         head = f"\\{op}" if op in _BUILT_IN else rf"\operatorname{{{word}}}"
         if axis is not None:
-            head += f"_{{{axis}}}"
+            head += rf"_{{\text{{axis {axis}}}}}"
         return rf"{head}\left({shown}\right)"
 
     def _product(self, op: str, args: Sequence[ast.Expr]) -> str:
@@ -205,9 +234,10 @@ class Latex:
         plain = op == "matmul" or number_like(a, self.numbers) or number_like(b, self.numbers)
         if not plain:
             left, right = (
-                rf"\left({self(e)}\right)" if _is(e, "matmul") else self._in(_PRODUCT, e)
+                self._bracketed(self(e)) if _is(e, "matmul") or _is_ones_sum(e)
+                else self._in(_PRODUCT, e)
                 for e in args
-            )
+            )  # fmt: skip
             right = self._bracketed(right) if right.startswith("-") else right
             return rf"{left} \odot {right}"
         left, right = self._factor(a), self._factor(b, _SIGN)
@@ -237,15 +267,15 @@ class Latex:
         """What stands under a superscript: names with one of their own are kept together."""
         shown = self(expr)
         if isinstance(expr, ast.Name):
-            if "^" not in shown:
-                return shown
-            return f"{{{shown}}}" if op == "transpose" else rf"\left({shown}\right)"
-        if isinstance(expr, ast.Number | ast.Array):
+            return shown if "^" not in shown else self._bracketed(shown)
+        if isinstance(expr, ast.Number | ast.Array) or _is_closed(expr):
             return shown
         return rf"\left({shown}\right)"
 
     def _in(self, level: int, expr: ast.Expr) -> str:
         own = _LEVELS.get(expr.op, _POSTFIX) if isinstance(expr, ast.Apply) else _POSTFIX
+        if _is_fraction(expr):
+            own = _POSTFIX
         if isinstance(expr, ast.Comprehension) and level > _SUM:
             own = _SUM
         shown = self(expr)
@@ -260,10 +290,7 @@ class Latex:
                 items.append(f"{low}:{high}")
             else:
                 items.append(self(item))
-        base = self(expr.base)
-        simple = isinstance(expr.base, ast.Name) and "_" not in base
-        base = base if simple else rf"\left({base}\right)"
-        return f"{base}_{{{','.join(items)}}}"
+        return indexed(expr.base, ",".join(items), self)
 
     def _array(self, items: Sequence[ast.Expr]) -> str:
         rows = [
@@ -283,6 +310,49 @@ class Latex:
         return f"{' '.join(heads)} {self._in(_PRODUCT, expr.body)}"
 
 
+def indexed(base: ast.Expr, items: str, shown: Callable[[ast.Expr], str]) -> str:
+    """An entry: the index joins a name's own subscript, and that of a gradient stands at its name.
+
+    shown   how an expression is written
+    """
+    if isinstance(base, ast.Name):
+        name = shown(base)
+        return f"{name[:-1]},{items}}}" if "_" in name else f"{name}_{{{items}}}"
+    if _is(base, "grad") and all(isinstance(a, ast.Name) for a in _args(base)):
+        of, by = _args(base)
+        return rf"\frac{{\partial {shown(of)}}}{{\partial {indexed(by, items, shown)}}}"
+    return rf"\left({shown(base)}\right)_{{{items}}}"
+
+
+def _is_fraction(expr: ast.Expr) -> bool:
+    """A gradient of a name by a name or an entry: ∂L/∂W, as in the lines of a chain."""
+    if not _is(expr, "grad"):
+        return False
+    of, by = _args(expr)
+    by = by.base if isinstance(by, ast.Subscript) else by
+    return isinstance(of, ast.Name) and isinstance(by, ast.Name)
+
+
+def _is_ones_sum(expr: ast.Expr) -> bool:
+    """A sum along one axis, which is written as a product with ones."""
+    return _is(expr, "sum") and isinstance(expr, ast.Apply) and bool(expr.options)
+
+
+def _is_sum(expr: ast.Expr) -> bool:
+    return _is(expr, "add") or _is(expr, "sub")
+
+
+_OPEN = frozenset({"log2", "log10", "kron", "outer", "inv", "sse", "sumsq", "square", "logdet",
+                   "where", "jac", "hess", "grad", "einsum"})  # fmt: skip
+
+
+def _is_closed(expr: ast.Expr) -> bool:
+    """Whether a function call ends in its own bracket, so that a superscript may follow."""
+    if not isinstance(expr, ast.Apply) or expr.op in _LEVELS or expr.op in _OPEN:
+        return False
+    return expr.op not in _BUILT_IN and not (expr.options and expr.op == "sum")
+
+
 def _is(expr: ast.Expr, op: str) -> bool:
     return isinstance(expr, ast.Apply) and expr.op == op
 
@@ -296,6 +366,6 @@ def _number(text: str) -> str:
     return rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if exponent else mantissa
 
 
-def partial(of: str, by: str) -> str:
-    """∂of/∂by."""
-    return rf"\frac{{\partial {latex_name(of)}}}{{\partial {latex_name(by)}}}"
+def partial(of: str, by: str, shown: Callable[[str], str] = latex_name) -> str:
+    """∂of/∂by; *shown* says how a name is written."""
+    return rf"\frac{{\partial {shown(of)}}}{{\partial {shown(by)}}}"

@@ -55,10 +55,10 @@ def _head(sheet: SheetReport, width: int, paper: bool) -> list[Line]:
         lines += prose_lines(sheet.title, width, 0, style="heading")
     for paragraph in sheet.text.split("\n\n") if sheet.text else ():
         lines += prose_lines(" ".join(paragraph.split()), width, 0)
-    if paper and sheet.statements:
+    if paper and sheet.stated:
         if lines:
             lines.append(line())
-        for row in sheet.statements.split("\n"):
+        for row in sheet.stated.split("\n"):
             lines += _statement(row, width)
     return lines
 

@@ -90,7 +90,16 @@ class Boxed:
     inside: Formula
 
 
-Formula = Atom | Row | Space | Fraction | Root | Script | Fence | Table | Accent | Boxed
+@dataclass(frozen=True, slots=True)
+class Phantom:
+    """Takes its place and is not seen, so that what follows stands below its like."""
+
+    inside: Formula
+
+
+Formula = (
+    Atom | Row | Space | Fraction | Root | Script | Fence | Table | Accent | Boxed | Phantom
+)  # fmt: skip
 
 
 class FormulaError(ValueError):
@@ -252,6 +261,8 @@ class _Reader:
             return Root(self.argument())
         if word == "boxed":
             return Boxed(self.argument())
+        if word == "phantom":
+            return Phantom(self.argument())
         if word in ("mathrm", "text", "operatorname", "operatorname*", "mathbf", "mathbb"):
             return self.word(word)
         if word == "left":
@@ -362,7 +373,8 @@ def pieces(formula: Formula, most: float) -> list[Row]:
     found: list[list[Formula]] = [[]]
     items = items_of(formula)
     for k, item in enumerate(items):
-        if found[-1] and is_sign(item, RELATIONS | frozenset("+−-±")) and not is_prefix(items, k):
+        begun = any(not isinstance(i, Phantom) for i in found[-1])
+        if begun and is_sign(item, RELATIONS | frozenset("+−-±")) and not is_prefix(items, k):
             found.append([])
         found[-1].append(item)
     out: list[Row] = []
@@ -416,7 +428,7 @@ def width(formula: Formula) -> float:
                 for k, cell in enumerate(row):
                     columns[k] = max(columns[k], width(cell))
             return sum(columns) + 0.8 * len(columns) + 0.6
-        case Accent(base=base):
+        case Accent(base=base) | Phantom(inside=base):
             return width(base)
         case Boxed(inside=inside):
             return width(inside) + 1.0

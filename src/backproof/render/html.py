@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from backproof.calculus.latex import latex_name
 from backproof.errors import InternalContradiction, render_error
+from backproof.render.aligned import aligned
 from backproof.render.drawings.canvas import DARK, LIGHT, RULES, colours
 from backproof.render.drawings.choose import drawings
 from backproof.render.drawings.labels import shape_said
@@ -23,7 +24,7 @@ from backproof.render.formula import FormulaError
 from backproof.render.mathml import mathml
 from backproof.render.prose import prose, slug
 from backproof.render.terminal import summary
-from backproof.render.verdicts import MOST_NAMES, counts, value_text
+from backproof.render.verdicts import MOST_NAMES, counts, says_the_claim, value_text
 from backproof.working.writing import latex_array
 
 if TYPE_CHECKING:
@@ -59,8 +60,8 @@ class Page:
         if paper or level > 1:
             out.append(f'<h{level} id="{ident}-title">{inline(title)}{name}</h{level}>')
         out += [f"<p>{inline(' '.join(p.split()))}</p>" for p in sheet.text.split("\n\n") if p]
-        if sheet.statements:
-            shown = escape(sheet.statements, quote=False)
+        if sheet.stated:
+            shown = escape(sheet.stated, quote=False)
             out.append(
                 '<details class="source" open><summary>The sheet as written</summary>'
                 f'<pre tabindex="0"><code>{shown}</code></pre></details>'
@@ -89,9 +90,9 @@ class Page:
 
     def working(self, working: Working, beside: Iterable[Working] = (), level: int = 3) -> str:
         """One answer: folds, drawings, steps, and how they were verified."""
-        title = f"ask {working.ask}" if working.ask else "working"
         out = [
-            f'<details class="ask" open><summary><h{level}>{escape(title)}</h{level}></summary>',
+            '<details class="ask" open><summary>'
+            f"<h{level}>{escape(working.title)}</h{level}></summary>",
         ]
         drawn = drawings(working, beside)
         folded = [_folded(s) for s in working.steps if s.kind == "tree"] if drawn else []
@@ -102,7 +103,8 @@ class Page:
                 f'<figure class="drawing" tabindex="0" role="group" aria-label="{label}">{svg}'
                 f"<figcaption>{escape(drawing.title)}</figcaption></figure>"
             )
-        out += self._steps([s for s in working.steps if not (drawn and s.kind == "tree")])
+        shown = [s for s in working.steps if not (drawn and s.kind == "tree")]
+        out += self._steps(list(aligned(shown)))
         out += folded
         verified = summary(working.steps)
         if verified:
@@ -119,8 +121,9 @@ class Page:
             if step.kind == "heading":
                 if open_part:
                     yield "</details>"
-                said = inline(step.text.rstrip(":"))
-                yield f'<details class="part" open><summary>{said}</summary>'
+                said = inline(_capital(step.text.rstrip(":.")))
+                shut = "" if step.text == "Answer key" else " open"
+                yield f'<details class="part"{shut}><summary>{said}</summary>'
                 open_part, at = True, at + 1
                 continue
             entries = _entries(steps, at)
@@ -156,7 +159,7 @@ class Page:
             f'<span class="icon" aria-hidden="true">{ICONS.get(word, "")}</span> {word}</p>'
             f'<div class="said"><div class="line">{formula(latex, verdict.text)}</div>'
         ]
-        if verdict.why:
+        if verdict.why and not says_the_claim(verdict):
             why = verdict.why[:1].upper() + verdict.why[1:].rstrip(".") + "."
             out.append(f'<p class="why">{escape(why)}</p>')
         if verdict.suggestion is not None:
@@ -188,7 +191,8 @@ def _step(step: Step, shapes: dict[str, tuple[int | str, ...]]) -> str:
     if step.shape is not None:
         shapes[step.label] = step.shape
     out = [f'<div class="step {step.kind} {depth}"><div class="main"><div class="line">']
-    out.append(formula(step.latex, step.text, value=step.value is not None))
+    valued = step.value is not None and step.kind != "equation"
+    out.append(formula(step.latex, step.text, value=valued))
     out.append("</div>")
     if step.because:
         out.append(f'<span class="because">({inline(step.because)})</span>')
@@ -225,6 +229,12 @@ def _entries(steps: Sequence[Step], at: int) -> list[Step]:
             break
         found.append(step)
     return found
+
+
+def _capital(text: str) -> str:
+    """A heading of its own begins with a capital, but not where a name does."""
+    word = text.split(" ")[0]
+    return text[:1].upper() + text[1:] if word.isalpha() and len(word) > 1 else text
 
 
 def _folded(step: Step) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from backproof.errors import render_error
+from backproof.render.aligned import aligned
 from backproof.render.matrices import literals
 from backproof.render.terminal import shape_text, summary
 from backproof.render.tex import breakable, escape, inline, markdown, math, monospace
@@ -81,8 +82,8 @@ def sheet_fragment(sheet: SheetReport, *, paper: bool = False) -> str:
         out.append(rf"\subsection*{{{escape(sheet.title)}}}" + "\n")
     if sheet.text:
         out.append(escape(sheet.text) + "\n")
-    if sheet.statements:
-        out.append(_source(sheet.statements))
+    if sheet.stated:
+        out.append(_source(sheet.stated))
     if sheet.error is not None:
         out.append(r"\textbf{This sheet cannot be worked.}\par" + "\n")
         out.append(_source(render_error(sheet.error)))
@@ -94,8 +95,8 @@ def sheet_fragment(sheet: SheetReport, *, paper: bool = False) -> str:
 
 def working_fragment(working: Working) -> str:
     """One answer."""
-    lines = [rf"\subsubsection*{{{escape('ask ' + working.ask if working.ask else 'working')}}}"]
-    lines += [line for step in working.steps for line in _step(step)]
+    lines = [rf"\subsubsection*{{{escape(working.title)}}}"]
+    lines += [line for step in aligned(working.steps) for line in _step(step)]
     verified = summary(working.steps)
     if verified:
         lines.append(rf"\par\smallskip\noindent{{\small\itshape verified: {escape(verified)}}}\par")

@@ -86,11 +86,18 @@ def write(tree: f.Formula, *, first: bool = True) -> str:
         case f.Script():
             return _script(tree)
         case f.Fence(left=left, inside=inside, right=right):
-            return f"<mrow>{_fence(left, 'prefix')}{write(inside)}{_fence(right, 'postfix')}</mrow>"
+            tall, deep = _is_tall(inside), min(_depth(inside), 2)
+            begin, end = (
+                _fence(sign, form, tall, deep)
+                for sign, form in ((left, "prefix"), (right, "postfix"))
+            )
+            return f"<mrow>{begin}{write(inside)}{end}</mrow>"
         case f.Table():
             return _table(tree)
         case f.Accent(sign=sign, base=base):
             return f'<mover accent="true">{_one(base)}<mo stretchy="false">{sign}</mo></mover>'
+        case f.Phantom(inside=inside):
+            return f"<mphantom>{write(inside)}</mphantom>"
         case f.Boxed(inside=inside):
             gap = '<mspace width=".5em"/>'
             return f'<mrow class="blank">{gap}{_one(inside)}{gap}</mrow>'
@@ -161,15 +168,51 @@ def _script(tree: f.Script) -> str:
     return f"<{both}>{base}{_one(tree.below)}{_one(tree.above)}</{both}>"
 
 
-def _fence(sign: str, form: str) -> str:
+def _is_tall(tree: f.Formula) -> bool:
+    """Whether brackets have to grow: around fractions, matrices, sums with limits, not around
+    names with marks, which stand in plain brackets in print."""
+    match tree:
+        case f.Fraction() | f.Table() | f.Root():
+            return True
+        case f.Script(base=base):
+            limits = isinstance(base, f.Atom) and base.kind == "big" and base.text in "∑∏"
+            return limits or _is_tall(base)
+        case f.Row(items=items):
+            return any(map(_is_tall, items))
+        case f.Fence(inside=inside) | f.Accent(base=inside) | f.Boxed(inside=inside):
+            return _is_tall(inside)
+        case _:
+            return False
+
+
+def _depth(tree: f.Formula) -> int:
+    """How many brackets stand inside one another: outer ones are larger, to be told apart."""
+    match tree:
+        case f.Fence(inside=inside):
+            return 1 + _depth(inside)
+        case f.Row(items=items):
+            return max(map(_depth, items), default=0)
+        case f.Script(base=base):
+            return _depth(base)
+        case _:
+            return 0
+
+
+def _fence(sign: str, form: str, tall: bool = True, deep: int = 0) -> str:
     if not sign:
         return ""
-    return f'<mo form="{form}" fence="true" stretchy="true" lspace="0em" rspace="0em">{sign}</mo>'
+    grows = "true" if tall or deep else "false"
+    least = f' minsize="{(1.2, 1.5)[deep - 1]}em"' if deep and not tall else ""
+    ends = f'fence="true" stretchy="{grows}"{least} lspace="0em" rspace="0em"'
+    return f'<mo form="{form}" {ends}>{sign}</mo>'
 
 
 def _table(tree: f.Table) -> str:
+    sizes = _columns(tree) if tree.kind == "matrix" else {}
     rows = "".join(
-        "<mtr>" + "".join(f"<mtd>{write(cell)}</mtd>" for cell in row) + "</mtr>"
+        "<mtr>"
+        + "".join(f"<mtd>{_cell(cell, sizes.get(k))}</mtd>" for k, cell in enumerate(row))
+        + "</mtr>"
         for row in tree.rows
     )
     if tree.kind == "cases":
@@ -178,3 +221,45 @@ def _table(tree: f.Table) -> str:
         f'<mrow>{_fence("[", "prefix")}<mtable class="matrix">{rows}</mtable>'
         f'{_fence("]", "postfix")}</mrow>'
     )  # fmt: skip
+
+
+# --- columns of numbers --------------------------------------------------------------------------
+# `text-align` on cells is not honoured everywhere, so numbers are padded with what is not seen:
+# all of a column are then equally wide, and their points stand below one another.
+
+_Size = tuple[bool, int, int]  # whether there is a sign, digits before and behind the point
+
+
+def _number(cell: f.Formula) -> _Size | None:
+    """The size of a number in decimals; None for anything else."""
+    items = f.items_of(cell)
+    signed = bool(items) and f.is_sign(items[0], "−-")
+    rest = items[1:] if signed else items
+    if len(rest) != 1 or not isinstance(rest[0], f.Atom) or rest[0].kind != "number":
+        return None
+    whole, _, part = rest[0].text.partition(".")
+    return signed, len(whole), len(part)
+
+
+def _columns(tree: f.Table) -> dict[int, _Size]:
+    """Column -> the size that holds all of its numbers, where there is more than one."""
+    found: dict[int, _Size] = {}
+    for k in range(max(map(len, tree.rows))):
+        sizes = [s for row in tree.rows if k < len(row) and (s := _number(row[k])) is not None]
+        if len(set(sizes)) > 1:
+            signs, wholes, parts = zip(*sizes, strict=True)
+            found[k] = (any(signs), max(wholes), max(parts))
+    return found
+
+
+def _cell(cell: f.Formula, size: _Size | None) -> str:
+    own = _number(cell) if size is not None else None
+    if size is None or own is None:
+        return write(cell)
+    before = "0" * (size[1] - own[1])
+    left = f"<mn>{before}</mn>" if before else ""
+    left += _atom(f.Atom("sign", "−"), prefix=True) if size[0] and not own[0] else ""
+    behind = ("." if size[2] and not own[2] else "") + "0" * (size[2] - own[2])
+    pad = f"<mphantom>{left}</mphantom>" if left else ""
+    end = f"<mphantom><mn>{behind}</mn></mphantom>" if behind else ""
+    return f"<mrow>{pad}{write(cell)}{end}</mrow>" if pad or end else write(cell)

@@ -41,7 +41,7 @@ def _words(tree: f.Formula) -> str:
             return _SAID.get(text, text)
         case f.Row(items=items):
             return " ".join(map(_words, items))
-        case f.Space():
+        case f.Space() | f.Phantom():
             return ""
         case f.Fraction(above=above, below=below):
             return _fraction(above, below)
@@ -94,8 +94,10 @@ def _above(tree: f.Formula) -> str:
         return "squared"
     if items == (f.Atom("sign", "−"), f.Atom("number", "1")):
         return "inverse"
-    if len(items) >= 3 and items[0] == f.Atom("sign", "[") and items[-1] == f.Atom("sign", "]"):
-        return f"layer {_words(f.Row(items[1:-1]))}"
+    turned = len(items) > 3 and items[-1] == f.Atom("upright", "⊤")
+    mark = items[:-1] if turned else items
+    if len(mark) >= 3 and mark[0] == f.Atom("sign", "[") and mark[-1] == f.Atom("sign", "]"):
+        return f"layer {_words(f.Row(mark[1:-1]))}{' transpose' if turned else ''}"
     return f"to the power {_words(tree)}"
 
 

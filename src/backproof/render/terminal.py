@@ -50,8 +50,7 @@ COLOURS: dict[Style, str] = {
 
 def working_lines(working: Working, width: int = WIDTH) -> list[Line]:
     """One answer: a heading, its steps, and how they were verified."""
-    title = f"ask {working.ask}" if working.ask else "working"
-    lines = [*formula_lines(title, width, style="heading")]
+    lines = [*formula_lines(working.title, width, style="heading")]
     lines.append(line("─" * min(width, max(cells(one.text) for one in lines)), "shape"))
     before: Step | None = None
     shapes: dict[str, tuple[int | str, ...]] = {}

@@ -53,6 +53,8 @@ def write(tree: f.Formula) -> str:
             return f'mat(delim: "[", {body})'
         case f.Accent(sign=sign, base=base):
             return f"{_ACCENTS[sign]}({write(base)})"
+        case f.Phantom(inside=inside):
+            return f"#hide[$display({write(inside)})$]"
         case f.Boxed(inside=inside):
             return f"#blank[${write(inside)}$]"
 

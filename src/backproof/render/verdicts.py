@@ -69,7 +69,7 @@ def verdict_lines(verdict: Verdict, width: int = WIDTH, indent: int = INDENT) ->
         under = marks[start:end].rstrip()
         if under:
             lines.append(Line(((" " * (at + (2 if n else 0)), ""), (under, "refuted"))))
-    if _says_the_claim(verdict):
+    if says_the_claim(verdict):
         return lines
     why = f"({verdict.why.rstrip('.')})"
     if (
@@ -90,8 +90,10 @@ def verdict_lines(verdict: Verdict, width: int = WIDTH, indent: int = INDENT) ->
     return lines
 
 
-def _says_the_claim(verdict: Verdict) -> bool:
+def says_the_claim(verdict: Verdict) -> bool:
     """Whether the reason only repeats the claim: `the shape is (2, 3)` of `shape(W) == (2, 3)`."""
+    if verdict.why == "every entry has the claimed value.":
+        return True
     said = re.fullmatch(r"the (?:shape|value) is (.*)\.", verdict.why)
     return verdict.verdict == "proved" and bool(said and verdict.text.endswith(f"== {said[1]}"))
 

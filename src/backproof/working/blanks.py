@@ -3,7 +3,8 @@
 What can be named: a quantity of the working (its left side where it is defined, its value where it
 has one, its shape in a list of shapes, its node in a tree, its box in a schematic), a derivative
 such as jac(z, W1) or grad(L, W1) (what stands behind its equals sign), shape(X) on an edge of a
-schematic, or any expression that stands inside an equation. `L: y` names y inside the line of L
+schematic, or any expression that stands inside an equation. A name that is left out is left out
+of every other line as well, so that nothing gives it away. `L: y` names y inside the line of L
 only, and `L: y#2` its second place there. A blank that names nothing is an error.
 """
 
@@ -21,6 +22,7 @@ from backproof.language import syntax as ast
 from backproof.language.functions import nearest
 from backproof.language.statements import parse_expression
 from backproof.working import schematic as drawing
+from backproof.working.spelled import line_latex
 from backproof.working.steps import Step, Working
 from backproof.working.writing import written
 
@@ -83,6 +85,7 @@ class _Blanking:
     texts: dict[int, tuple[str, str]] = field(default_factory=dict)  # mark -> (answer, line)
     hidden: dict[str, int] = field(default_factory=dict)  # name -> mark, hidden everywhere
     sizes: dict[str, int] = field(default_factory=dict)  # name -> mark of its shape on edges
+    gone: list[tuple[str, int]] = field(default_factory=list)  # to be boxed in all other lines
     answers: list[Answer] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -90,6 +93,7 @@ class _Blanking:
         plan = self.working.data.get("schematic")
         self.plan = drawing.from_data(plan) if plan else None
         self.tree = {n["name"] for n in self.working.data.get("nodes", ()) if "name" in n}
+        self.numbers = {s.label for s in self.steps if s.shape == ()}
 
     # --- finding what a name means --------------------------------------------------------------
 
@@ -156,8 +160,26 @@ class _Blanking:
                 right = step.text.partition(" = ")[2]
                 self._replace_right(k, self._mark(right, f"the line of {step.label}"))
             else:
-                self._replace_left(k, self._mark(step.label, step.text))
+                mark = self._mark(step.label, step.text)
+                self._replace_left(k, mark)
+                self.gone.append((step.label, mark))
         return True
+
+    def _everywhere(self, name: str, mark: int) -> None:
+        """A name that is left out, in all other lines: formulas, reasons and notes."""
+        if not re.fullmatch(r"[^\W\d]\w*", name):
+            return
+        for k, step in enumerate(self.steps):
+            prose = step.kind in ("heading", "note", "warning")
+            text = _untold(step.text, name, mark) if prose else _without(step.text, name, mark)
+            because = _untold(step.because, name, mark)
+            if (text, because) == (step.text, step.because):
+                continue
+            latex = step.latex
+            if latex and text != step.text:
+                latex = line_latex(text, self.numbers, step.label)
+            label = _without(step.label, name, mark)
+            self.steps[k] = replace(step, label=label, text=text, latex=latex, because=because)
 
     def _value(self, results: Sequence[int]) -> None:
         """The value of a name, and its numbers wherever later lines carry them on."""
@@ -228,6 +250,8 @@ class _Blanking:
             if spans:
                 found = True
                 self.steps[k] = replace(step, text=f"{head}{sign}{right}")
+        if found and label is None and place is None:
+            self.gone.append((piece, len(self.texts) - 1))
         return found
 
     # --- trees and schematics -------------------------------------------------------------------
@@ -262,6 +286,7 @@ class _Blanking:
                 self.steps[k] = replace(
                     step, label="", text=_box(mark), latex=_latex_box(mark), because=""
                 )
+        self.gone.append((name, mark))
         return True
 
     def _edge_size(self, piece: str) -> bool:
@@ -286,9 +311,10 @@ class _Blanking:
         def named(name: str) -> str:
             return _box(self.hidden[name]) if name in self.hidden else name
 
-        def gradient(label: str) -> str:
-            head, sign, tail = label.rpartition("∂")
-            return f"{head}{sign}{named(tail)}" if sign else label
+        def told(text: str) -> str:
+            for name, mark in self.hidden.items():
+                text = _without(text, name, mark)
+            return text
 
         def size(name: str, shape: drawing.Size) -> drawing.Size:
             return (_box(self.sizes[name]),) if name in self.sizes else shape
@@ -299,11 +325,11 @@ class _Blanking:
                 id=named(b.id),
                 label=named(b.label),
                 kind="hidden" if b.id in self.hidden else b.kind,
-                equation="" if b.id in self.hidden else b.equation,
+                equation="" if b.id in self.hidden else told(b.equation),
                 parameters=() if b.id in self.hidden else b.parameters,
                 shared=() if b.id in self.hidden else b.shared,
                 partners=tuple(map(named, b.partners)),
-                twin="" if b.id in self.hidden else b.twin,
+                twin="" if b.id in self.hidden else told(b.twin),
                 shape=size(b.id, b.shape),
             )
             for b in self.plan.boxes
@@ -313,7 +339,7 @@ class _Blanking:
                 e,
                 start=named(e.start),
                 end=named(e.end),
-                gradient=gradient(e.gradient),
+                gradient=told(e.gradient),
                 shape=size(e.start, e.shape),
             )
             for e in self.plan.edges
@@ -324,6 +350,8 @@ class _Blanking:
 
     def numbered(self) -> Working:
         """The working with its boxes numbered in reading order."""
+        for name, mark in self.gone:  # last, so that `relu(z)` is found when z is left out too
+            self._everywhere(name, mark)
         plan = self._redrawn()
         steps = self._telling_nothing(plan)
         order: dict[int, int] = {}
@@ -340,10 +368,12 @@ class _Blanking:
         done = [
             replace(
                 s,
+                label=_numbered_text(s.label, order),
                 text=drawing.draw(drawn)
                 if drawn is not None and s.label == "schematic"
                 else _numbered_text(s.text, order),
                 latex=_numbered_latex(s.latex, order),
+                because=_numbered_text(s.because, order),
             )
             for s in steps
         ]
@@ -358,7 +388,8 @@ class _Blanking:
         def tells(step: Step) -> bool:
             if step.kind == "note":
                 words = set(re.findall(r"\w+", step.text))
-                return bool(names & words) or (bool(self.sizes) and "×" in step.text)
+                hides = "⟦" in step.text or bool(names & words)
+                return hides or (bool(self.sizes) and "×" in step.text)
             return step.label == "sheet" or (step.kind == "heading" and "as a sheet" in step.text)
 
         return [
@@ -505,6 +536,11 @@ def _in_latex(latex: str, piece: str, mark: int) -> str:
     return "" if at < 0 else latex[:at] + _latex_box(mark) + latex[at + len(shown) :]
 
 
+def _untold(text: str, name: str, mark: int) -> str:
+    """A sentence with the name boxed; a letter that is also a word of English stays a word."""
+    return text if name in ("a", "i", "A", "I") else _without(text, name, mark)
+
+
 def _without(text: str, name: str, mark: int) -> str:
-    """The text of a tree's other lines with the name boxed."""
+    """The text of other lines with the name boxed."""
     return re.sub(rf"(?<![\w.⟦]){re.escape(name)}(?![\w⟧])", _box(mark), text)

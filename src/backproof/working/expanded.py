@@ -6,16 +6,19 @@ Which lines a loss has stands in the table of `calculus.expand`; here they only 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from backproof.calculus.expand import Line, map_names
+from backproof.calculus.latex import latex_name
 from backproof.calculus.recompute import recompute
 from backproof.calculus.values import SheetValues, nested, show_number
 from backproof.language import syntax as ast
 from backproof.working.entries import Place, writable
 from backproof.working.putin import brief, put_in, unbracketed, value_of
+from backproof.working.spelled import line_latex
 from backproof.working.steps import Step, Verified
 from backproof.working.writing import latex_of, step_shape, written
 
@@ -65,15 +68,15 @@ def _title(values: SheetValues, line: Line) -> Step:
     array = values.named(line.name)
     label = line.label if array.size > 1 else line.label.replace("each", "the")
     shown = readable(values, line.shown)
-    text = written(shown)
+    text, latex = written(shown), latex_of(values.model, shown)
     if line.per and line.per != "argument" and array.size > 1:
-        text = f"{_key(line)} = {text}"
+        text, latex = f"{_key(line)} = {text}", f"{latex_name(_key(line))} = {latex}"
     if label != _key(line) and line.per != "argument":
-        text = f"{label}: {text}"
+        text, latex = f"{label}: {text}", rf"\text{{{label}:}}\; {latex}"
     return Step(
         label=label,
         text=text,
-        latex=latex_of(values.model, shown),
+        latex=latex,
         shape=step_shape(values.model.graph.resolve_shape(node.shape)),
         value=value_of(values, array),
         verified=verified(values, line.name, line.label),
@@ -172,7 +175,11 @@ def _by_row(values: SheetValues, line: Line) -> Iterator[Step]:
             kept = ", ".join("–" if t == "0" else n for t, n in zip(texts, numbers, strict=True))
             row = f"[{put}] = [{kept}]"
         value = nested(np.array([[array[p] for p in places]], dtype=object), decimals)
-        yield _numbers(f"{label}: {row}" if label else row, label or line.label, value, "result")
+        step = _numbers(f"{label}: {row}" if label else row, label or line.label, value, "result")
+        # A row of a page, which a list of numbers by itself would not be.
+        across = " = ".join(f"[{part}]" for part in row.split(" = "))
+        told = f"{label}: {across}" if label else across
+        yield replace(step, latex=line_latex(told, (), step.label))
 
 
 def _some(items: list[Any]) -> list[Any]:

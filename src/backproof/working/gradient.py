@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from backproof.calculus.backward import Backward, Line
-from backproof.calculus.latex import latex_name
+from backproof.calculus.latex import Latex, indexed, latex_name
 from backproof.calculus.local import is_line
 from backproof.calculus.model import Model
 from backproof.calculus.notation import syntax
@@ -111,6 +111,13 @@ class Page:
         if not isinstance(self.target, ast.Name):
             return rf"\nabla_{{{latex_name(name)}}} \left({self.of_latex}\right)"
         return rf"\frac{{\partial {self.of_latex}}}{{\partial {latex_name(name)}}}"
+
+    def latex_entry(self, name: str, at: str) -> str:
+        """An entry of the gradient, the index at the name that it is taken by."""
+        if not isinstance(self.target, ast.Name):
+            return rf"\left({self.latex_label(name)}\right)_{{{at}}}"
+        by = indexed(ast.Name(name), at, Latex())
+        return rf"\frac{{\partial {self.of_latex}}}{{\partial {by}}}"
 
     def verified(self, name: str, points: int = 2) -> Verified | None:
         """How the gradient at a name was checked against numeric differentiation."""

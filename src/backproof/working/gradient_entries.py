@@ -105,7 +105,7 @@ def _step(
 ) -> Step:
     at = ", ".join(map(written, items))
     label = f"{page.label(page.name)}[{at}]"
-    latex = rf"\left({page.latex_label(page.name)}\right)_{{{at}}}"
+    latex = page.latex_entry(page.name, at.replace(" ", ""))
     return Step(
         label, f"{label} = {written(expr)}", f"{latex} = {latex_of(page.model, expr)}", (),
         None, because, verified, "local", depth,

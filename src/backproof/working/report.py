@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from backproof.working.claims import Verdict
 
 
+DECLARING = ("given ", "learn ", "let ", "assume ", "layout ", "round ")
+
+
 @dataclass(frozen=True, eq=False)
 class SheetReport:
     """One sheet, answered.
@@ -53,6 +56,14 @@ class SheetReport:
     error: BackproofError | None = None
     failures: tuple[BackproofError, ...] = ()
     formulas: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def stated(self) -> str:
+        """The statements, without the equations where these are what is asked for in blanks."""
+        if not any(working.data.get("blanks") for working in self.asks):
+            return self.statements
+        rows = self.statements.split("\n")
+        return "\n".join(row for row in rows if row.startswith(DECLARING))
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,8 +122,17 @@ def work_document(document: Document, *, paper: bool, conventions: bool = False)
 def _work_block(block: SheetBlock, conventions: bool) -> SheetReport:
     if block.sheet is None:
         written = "" if block.error is None or block.error.place is None else _fenced(block)
-        return SheetReport(block.name, statements=written, error=block.error)
+        title, written = _titled(written)
+        return SheetReport(block.name, title, statements=written, error=block.error)
     return work_sheet(block.sheet, conventions=conventions)
+
+
+def _titled(written: str) -> tuple[str, str]:
+    """(the first comment of a sheet that cannot be read, what follows it)."""
+    head, _, rest = written.partition("\n")
+    if not head.startswith("# "):
+        return "", written
+    return head.removeprefix("# ").strip(), rest.lstrip("\n")
 
 
 def _fenced(block: SheetBlock) -> str:

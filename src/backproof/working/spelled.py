@@ -32,7 +32,8 @@ _SPECIAL = re.compile(
     r"(?P<norm>‖(?P<inside>[^‖]+)‖(?P<two>₂)?)"
     r"|max \|(?P<slope>\w+)'\((?P<at>[^|]+)\)\|"
     r"|(?P<bare>\b[A-Za-z]\w*)'\((?P<bare_at>\w+)\)"
-    r"|∂(?P<of>\w+)/∂(?P<by>\w+)(?![\w\[])"
+    r"|∂(?P<of>\w+|⟦\d+⟧)/∂(?P<by>\w+|⟦\d+⟧)(?![\w\[])"
+    r"|⟦(?P<hole>\d+)⟧"
     r"|(?P<dash>–)"
 )
 # sign, LaTeX, what must stand in the text for its sides to be read one by one
@@ -65,8 +66,8 @@ def formulas(model: Model, texts: Iterable[str | None]) -> dict[str, str]:
 
 
 def line_latex(text: str, numbers: Container[str], label: str = "") -> str:
-    """A line as LaTeX; "" where it is not all formula."""
-    if len(text) > LONGEST or "\n" in text or "⟦" in text:
+    """A line as LaTeX; "" where it is not all formula. `⟦3⟧` is a piece that was left blank."""
+    if len(text) > LONGEST or "\n" in text:
         return ""
     lead = ""
     if label and text.startswith(f"{label}: "):
@@ -159,8 +160,14 @@ def _special(match: re.Match[str], numbers: Container[str]) -> str:
     if match["bare"]:
         return rf"{_prime(match['bare'])}\left({latex_name(match['bare_at'])}\right)"
     if match["of"]:
-        return partial(match["of"], match["by"])
+        return partial(match["of"], match["by"], _name)
+    if match["hole"]:
+        return _name(match[0])
     return r"\text{–}"
+
+
+def _name(name: str) -> str:
+    return rf"\boxed{{{name}}}" if name.startswith("⟦") else latex_name(name)
 
 
 def _prime(function: str) -> str:

@@ -61,3 +61,11 @@ class Working:
     ask: str
     steps: tuple[Step, ...]
     data: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """What stands above the answer; what was left blank is counted there, not named."""
+        bare, sign, _ = self.ask.partition(" blank ")
+        count = self.data.get("blanks", 0) if sign else 0
+        blanks = f", {count} blank{'' if count == 1 else 's'}" if count else ""
+        return f"ask {bare}{blanks}" if self.ask else "working"

@@ -7,6 +7,7 @@ names, claims the exact value.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -145,9 +146,17 @@ def value_verdict(
     why = (
         f"the value is {shown}."
         if result.size == 1
-        else f"every entry has the claimed value (largest gap {float(gap[worst]):.2g})."
+        else f"every entry has the claimed value{_gap(float(gap[worst]))}."
     )
     return replace(base, verdict=PROVED, points=1, why=why)
+
+
+def _gap(gap: float) -> str:
+    """How far the worst entry is off, in decimals; nothing where that is no digit of anyone's."""
+    if gap < 1e-9:
+        return ""
+    decimals = max(1, 1 - math.floor(math.log10(gap)))
+    return f" (largest gap {f'{gap:.{decimals}f}'.rstrip('0')})"
 
 
 def largest_term(values: SheetValues, nodes: Sequence[Node]) -> Decimal:

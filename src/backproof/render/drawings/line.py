@@ -96,6 +96,8 @@ def _runs(tree: f.Formula, size: float, x: float = 0.0, y: float = 0.0) -> Itera
             yield from _runs(base, size, x, y)
             mark = {"^": "\u0302", "¯": "\u0304", "~": "\u0303", "˙": "\u0307"}.get(sign, "")
             yield Run(mark, x, y, size)
+        case f.Phantom():
+            yield Run("", x, y, size)
         case f.Boxed(inside=inside):
             yield from _beside([f.Atom("text", "["), inside, f.Atom("text", "]")], size, x, y)
         case f.Script(base=base, above=above, below=below):
