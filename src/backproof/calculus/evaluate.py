@@ -64,18 +64,14 @@ class Evaluator:
                 continue
             if current not in self.definitions:
                 raise KeyError(current)
-            definition = self.definitions[current]
-            missing = [
-                n.name
-                for n in postorder([definition])
-                if n.name is not None and n.name not in self._names
-            ]
+            order = postorder([self.definitions[current]], self._done)
+            missing = [n.name for n in order if n.name is not None and n.name not in self._names]
             if missing:
                 if current in missing:
                     raise KeyError(current)
                 stack.extend(missing)
                 continue
-            result = self._run(definition)
+            result = self._run(self.definitions[current], order)
             self._names[current] = self.after(current, result) if self.after else result
             stack.pop()
         return self._names[name]
@@ -86,10 +82,13 @@ class Evaluator:
 
     def value(self, node: Node) -> Array:
         """The value of a node: an array of its loop axes and then its core axes."""
-        for n in postorder([node]):
+        if node.id in self._done:
+            return self._done[node.id]
+        order = postorder([node], self._done)
+        for n in order:
             if n.name is not None:
                 self.named(n.name)
-        return self._run(node)
+        return self._run(node, order)
 
     def largest(self) -> Any:
         """The largest finite magnitude among all values computed so far."""
@@ -100,10 +99,11 @@ class Evaluator:
                     top = x
         return top
 
-    def _run(self, root: Node) -> Array:
+    def _run(self, root: Node, order: list[Node]) -> Array:
+        """The value of *root*; *order* is what has no value yet, arguments first."""
         done = self._done
-        for node in postorder([root]):
-            if node.id in done:
+        for node in order:
+            if node.id in done:  # it was worked out for a name meanwhile
                 continue
             if node.name is not None:
                 done[node.id] = self._names[node.name]

@@ -11,7 +11,7 @@ the loops, the way NumPy repeats over leading axes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -32,9 +32,13 @@ class Loop:
 
 
 class Node:
-    """One operator applied to nodes. Make them through `Graph.make` or Python's operators."""
+    """One operator applied to nodes. Make them through `Graph.make` or Python's operators.
 
-    __slots__ = ("args", "graph", "id", "loops", "op", "params", "shape")
+    fill   the one value that every entry has, for a constant array; else None
+    name   the quantity's name, for a leaf that is one; else None
+    """
+
+    __slots__ = ("args", "fill", "graph", "id", "loops", "name", "op", "params", "shape")
 
     def __init__(
         self,
@@ -53,6 +57,8 @@ class Node:
         self.params = params
         self.shape = shape
         self.loops = loops
+        self.fill: Fraction | None = params[0] if op.name == "fill" else None
+        self.name: str | None = params[0] if op.name == "name" else None
 
     def _make(self, op: str, *args: Node | Fraction | int, params: tuple[Any, ...] = ()) -> Node:
         return self.graph.make(op, *args, params=params)
@@ -103,16 +109,6 @@ class Node:
     @property
     def is_number(self) -> bool:
         return self.shape == SCALAR
-
-    @property
-    def fill(self) -> Fraction | None:
-        """The one value that every entry has, for a constant array; else None."""
-        return self.params[0] if self.op.name == "fill" else None
-
-    @property
-    def name(self) -> str | None:
-        """The quantity's name, for a leaf that is one; else None."""
-        return self.params[0] if self.op.name == "name" else None
 
     # How the algebra of whole arrays is recognised: each is empty, or None, for any other node.
 
@@ -265,22 +261,28 @@ def merged_loops(nodes: Sequence[Node]) -> tuple[Loop, ...]:
     return tuple(sorted({loop for n in nodes for loop in n.loops}, key=lambda v: v.id))
 
 
-def postorder(roots: Iterable[Node]) -> list[Node]:
-    """Every node below the roots once, arguments before what uses them (no recursion)."""
+def postorder(roots: Iterable[Node], known: Container[int] = ()) -> list[Node]:
+    """Every node below the roots once, arguments before what uses them (no recursion).
+
+    known   ids of nodes that are left out, with what only they need
+    """
     done: set[int] = set()
     order: list[Node] = []
-    stack = [(r, False) for r in roots]
+    stack = list(roots)
     stack.reverse()
     while stack:
-        node, ready = stack.pop()
-        if node.id in done:
+        node = stack[-1]
+        if node.id in done or node.id in known:
+            stack.pop()
             continue
-        if ready or not node.args:
-            done.add(node.id)
-            order.append(node)
+        todo = [a for a in node.args if a.id not in done and a.id not in known]
+        if todo:
+            todo.reverse()
+            stack += todo
             continue
-        stack.append((node, True))
-        stack.extend((a, False) for a in reversed(node.args) if a.id not in done)
+        stack.pop()
+        done.add(node.id)
+        order.append(node)
     return order
 
 
@@ -295,4 +297,4 @@ def replaced(root: Node, by: Mapping[int, Node]) -> Node:
 
 def quantities(roots: Iterable[Node]) -> set[str]:
     """The names that the nodes depend on directly."""
-    return {n.params[0] for n in postorder(roots) if n.op.name == "name"}
+    return {n.name for n in postorder(roots) if n.name is not None}
