@@ -8,6 +8,7 @@ import numpy as np
 from tests.sheets import SIAMESE, model_of, point_of
 
 from backproof.engine.compiled import compile_gradient
+from backproof.operators.arithmetic import decimal_context
 
 __all__ = ["SIAMESE", "agrees", "model_of", "point_of", "same"]
 
@@ -27,14 +28,20 @@ def agrees(text: str, engine: str, seed: int = 0, dtype: str = "float64", **how:
         f = compile_gradient(model, "L", engine=engine, dtype=dtype, **how)
         values = {n: point.floats[n].astype(dtype) for n in f.names}
         value, gradients = f(**values)
-        run = point.evaluator(model, exact=False)
         tight = 1e-7 if dtype == "float64" else 2e-3
         loss = model.leaves["L"]
-        same(value, run.value(loss), f"{text}\n{f.source}", tight)
+        run = point.evaluator(model, exact=False)
+        try:
+            same(value, run.value(loss), f"{text}\n{f.source}", tight)
+        except AssertionError:  # as written, log(1 - sigmoid(z)) loses digits that an engine keeps
+            with decimal_context():
+                run = point.evaluator(model, exact=True)
+                same(value, run.value(loss).astype(float), f"{text}\n{f.source}", tight)
         assert set(gradients) == set(model.learned)
         for name, g in gradients.items():
             node = model.deriver.gradient(loss, name)
             said = f"{name}\n{text}\n{f.source}"
-            same(g, run.value(node), said, tight)
+            with decimal_context():
+                same(g, run.value(node).astype(float), said, tight)
             if name in values:
                 assert np.shape(g) == values[name].shape, said

@@ -252,7 +252,7 @@ def _numba(plan: Plan) -> tuple[Epoch, str]:
     w.write()
     kind = np.dtype(plan.dtype)
     source = _numba_source(plan, w)
-    names: dict[str, Any] = {**numba_engine.namespace(), "F": kind.type}
+    names: dict[str, Any] = numba_engine.namespace(plan.dtype)
     names.update({n: np.asarray(v, kind) for n, v in w.tables.items()})
     exec(compile(source, "<backproof numba epoch>", "exec"), names)
     fast = numba.njit(fastmath=numba_engine.FAST, error_model="numpy")(names["epoch"])
@@ -272,7 +272,7 @@ def _numba(plan: Plan) -> tuple[Epoch, str]:
 
 def _numba_source(plan: Plan, w: Any) -> str:
     """The whole epoch as the text of one function."""
-    from backproof.engine.numba_writer import made
+    from backproof.engine.numba_writer import made, typed
 
     word = {n: w.arguments.get(n, f"p_{n}") for n in (*plan.program.inputs, *plan.learned)}
     speed = {n: f"v_{k}" for k, n in enumerate(plan.learned)}
@@ -282,8 +282,12 @@ def _numba_source(plan: Plan, w: Any) -> str:
     lines = [f"def epoch({', '.join(head)}):"]
     lines += [f"    {word[n]} = np.empty({plan.taken.cores[n]}, F)" for n in plan.data]
     lines += [f"    {line}" for line in made(w.allocations)]
-    lines += ["    losses = 0.0", f"    steps = len(order) // {plan.batch}",
-              "    for step in range(steps):"]  # fmt: skip
+    lines += [
+        f"    momentum, rate = F({plan.momentum!r}), F(rate)",
+        "    losses = 0.0",
+        f"    steps = len(order) // {plan.batch}",
+        "    for step in range(steps):",
+    ]
     for n in plan.data:
         core, axis = plan.taken.cores[n], plan.axes[n]
         place = "q, r" if axis else "r, q"
@@ -293,7 +297,7 @@ def _numba_source(plan: Plan, w: Any) -> str:
             f"            for q in range({core[1 - axis]}):",
             f"                {word[n]}[{place}] = {given[n]}[s, q]",
         ]
-    lines += [f"        {line}" for line in w.body]
+    lines += [f"        {line}" for line in typed(w.body, plan.dtype)]
     lines.append(f"        losses += {w.results[VALUE]}")
     flat: list[str] = []
     for n in plan.learned:  # one long loop over the entries, whatever their shape is
@@ -307,7 +311,7 @@ def _numba_source(plan: Plan, w: Any) -> str:
         v, p = views[speed[n]], views[word[n]]
         lines += [
             f"        for r in range({size}):",
-            f"            {v}[r] = {plan.momentum!r} * {v}[r] - rate * {entry}",
+            f"            {v}[r] = momentum * {v}[r] - rate * {entry}",
             f"            {p}[r] += {v}[r]",
         ]
     at = lines.index("    losses = 0.0")

@@ -7,29 +7,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
+from math import prod
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
 
+from backproof.engine.numba_functions import functions, load_numba
 from backproof.engine.numba_rules import BLOCKS, ENTRIES, REDUCTIONS
-from backproof.engine.numba_writer import Writer, carved
+from backproof.engine.numba_writer import Writer, carved, typed
 from backproof.engine.numpy_engine import Again
 from backproof.engine.program import VALUE, Program
 from backproof.engine.signature import Taken
 from backproof.engine.source import identifiers
-from backproof.errors import MissingExtra, NotAvailable
+from backproof.errors import NotAvailable
 
 FAST = {"reassoc", "contract", "nsz", "arcp"}  # sums may be reordered; NaN and infinity stay
-
-
-def load_numba() -> Any:
-    """The library, or an error that says how to install it."""
-    try:
-        import numba
-    except ImportError:
-        raise MissingExtra("numba", "numba") from None
-    return numba
 
 
 def supports(program: Program) -> None:
@@ -40,55 +33,10 @@ def supports(program: Program) -> None:
             raise NotAvailable(f"the numba engine has no rule for '{op}'.")
 
 
-def _square(x: float) -> float:
-    return x * x
-
-
-def _power(x: float, y: float) -> float:
-    return math.pow(x, y)
-
-
-def _sigmoid(x: float) -> float:
-    if x >= 0.0:
-        return 1.0 / (1.0 + math.exp(-x))
-    e = math.exp(x)
-    return e / (1.0 + e)
-
-
-def _softplus(x: float) -> float:
-    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
-
-
-def _relu(x: float) -> float:
-    return x if x > 0.0 else 0.0 * x
-
-
-def _step(x: float) -> float:
-    return 1.0 if x > 0.0 else 0.0
-
-
-def _sign(x: float) -> float:
-    return 1.0 if x > 0.0 else (-1.0 if x < 0.0 else 0.0)
-
-
-def _log(x: float) -> float:
-    return math.log(x) if x > 0.0 else math.nan
-
-
-def _sqrt(x: float) -> float:
-    return math.sqrt(x) if x >= 0.0 else math.nan
-
-
-@lru_cache(maxsize=1)
-def namespace() -> dict[str, Any]:
+def namespace(dtype: str) -> dict[str, Any]:
     """What the generated functions use."""
-    njit = load_numba().njit
-    helpers = {
-        "square_": _square, "power_": _power, "sigmoid_": _sigmoid, "softplus_": _softplus,
-        "relu_": _relu, "step_": _step, "sign_": _sign, "log_": _log, "sqrt_": _sqrt,
-    }  # fmt: skip
-    made = {name: njit(f, inline="never", error_model="numpy") for name, f in helpers.items()}
-    return {"np": np, "math": math, "Again": Again, **made}
+    kind = np.dtype(dtype).type
+    return {"np": np, "math": math, "Again": Again, "F": kind, **functions(dtype)}
 
 
 def has_blas() -> bool:
@@ -98,25 +46,31 @@ def has_blas() -> bool:
     return find_spec("scipy") is not None
 
 
-def function_source(program: Program, taken: Taken) -> tuple[str, Writer, int]:
-    """(the function as text, what was written, the length of its workspace).
+def function_source(
+    program: Program, taken: Taken, dtype: str
+) -> tuple[str, Writer, dict[str, int], int]:
+    """(the function as text, what was written, where each array of a result lies, how many
+    numbers the results and the workspace take).
 
-    Results that are arrays are arguments too: to make them outside costs less than to return them.
+    Both lie in one flat array, because every array that is passed costs as much as the loops of
+    a small network, and one that is returned costs more.
     """
     w = Writer(program, taken, blas=has_blas())
     w.write()
     outs = {w.results[n]: w.allocations[w.results[n]] for n in arrays_out(program, taken)}
     inner = {n: s for n, s in w.allocations.items() if n not in outs}
-    lines, length = carved(inner, "work")
-    head = [f"def f({', '.join([*w.arguments.values(), 'work', *outs])}):"]
+    lines, places, length = carved({**outs, **inner}, "flat")
+    head = [f"def f({', '.join([*w.arguments.values(), 'flat'])}):"]
     for name, word in w.arguments.items():
         shape = taken.shapes[name]
         if shape:
             test = " or ".join(f"{word}.shape[{k}] != {n}" for k, n in enumerate(shape))
             head.append(f"    if {test}: raise Again")
-    head += [f"    {line}" for line in (*lines, *w.body)]
+    head += [f"    {line}" for line in (*lines, *typed(w.body, dtype))]
     numbers = [w.results[n] for n in program.outputs if not taken.results[n]]
-    return "\n".join([*head, f"    return {', '.join(numbers) or '0.0'}"]) + "\n", w, length
+    where = {n: places[w.results[n]] for n in arrays_out(program, taken)}
+    text = "\n".join([*head, f"    return {', '.join(numbers) or '0.0'}"]) + "\n"
+    return text, w, where, length
 
 
 def arrays_out(program: Program, taken: Taken) -> list[str]:
@@ -130,9 +84,9 @@ def build(
     """(the compiled function of positional arrays, its source)."""
     numba = load_numba()
     supports(program)
-    text, w, length = function_source(program, taken)
+    text, w, where, length = function_source(program, taken, dtype)
     kind = np.dtype(dtype)
-    names: dict[str, Any] = {**namespace(), "F": kind.type}
+    names = namespace(dtype)
     names.update({n: np.asarray(v, kind) for n, v in w.tables.items()})
     exec(compile(text, "<backproof numba>", "exec"), names)
     scalar = numba.from_dtype(kind)
@@ -144,31 +98,56 @@ def build(
         numba.float64 if taken.kinds[n] in ("float", "number") else array(taken.shapes[n])
         for n in program.inputs
     ]
-    types += [array((1,)), *(array(taken.results[n] or ()) for n in arrays_out(program, taken))]
+    types.append(array((1,)))
     fast = numba.njit([tuple(types)], fastmath=FAST, error_model="numpy")(names["f"])
-    return adapted(program, taken, fast, kind, np.empty(max(1, length), kind), reuse), text
+
+    def fresh() -> tuple[Any, ...]:
+        """A flat array, and the arrays of the results in it."""
+        flat = np.empty(max(1, length), kind)
+        views = []
+        for n in arrays_out(program, taken):
+            shape, at = taken.results[n] or (), where[n]
+            views.append(flat[at : at + prod(shape)].reshape(shape))
+        return (flat, *views)
+
+    return adapted(program, taken, fast, kind, fresh, reuse), text
 
 
 def adapted(
-    program: Program, taken: Taken, fast: Callable[..., Any], kind: Any, work: Any, reuse: bool
-) -> Callable[..., Any]:
-    """The compiled function with named results; arrays of another kind are copied first."""
-    words = identifiers(program.inputs, ("fast", "take", "work", "empty", "F", "zeros"))
-    names: dict[str, Any] = {"fast": fast, "F": kind, "work": work, "empty": np.empty}
+    program: Program, taken: Taken, fast: Callable[..., Any], kind: Any,
+    fresh: Callable[[], tuple[Any, ...]], reuse: bool,
+) -> Callable[..., Any]:  # fmt: skip
+    """The compiled function with named results; arrays of another kind are copied first.
+
+    Results that the caller has let go of are used again, as their memory would be: a set of
+    arrays is taken where nobody but this function refers to it or to a view of it. There are two
+    sets, because a caller in a loop still holds the results of the call before.
+    """
+    words = identifiers(program.inputs, ("fast", "take", "flat", "F", "count", "spare", "fresh"))
+    names: dict[str, Any] = {"fast": fast, "F": kind, "fresh": fresh, "count": getrefcount}
     names["take"] = lambda x: np.ascontiguousarray(x, kind).reshape(np.shape(x))
+    results = {n: f"_r{k}" for k, n in enumerate(program.outputs)}
+    outs = arrays_out(program, taken)
+    held = ["flat", *(results[n] for n in outs)]
+    together = ", ".join(held)
+    names.update(zip(held, fresh(), strict=True))
+    names["spare"] = fresh()
     lines = [f"def f({', '.join(words.values())}):"]
     for name, word in words.items():
         if taken.kinds[name] == "cast":
             lines.append(f"    {word} = take({word})")
-    results = {n: f"_r{k}" for k, n in enumerate(program.outputs)}
-    outs = arrays_out(program, taken)
-    for n in outs:
-        if reuse:
-            names[results[n]] = np.empty(taken.results[n] or (), kind)
-        else:
-            lines.append(f"    {results[n]} = empty({taken.results[n]}, F)")
+    if not reuse and outs:
+        counts = ", ".join(f"count({h})" for h in held)
+        exec(f"def idle(): return {counts},", names)  # what counts says while only `f` holds a set
+        busy = " or ".join(f"count({h}) > {n}" for h, n in zip(held, names["idle"](), strict=True))
+        lines[1:1] = [
+            f"    global {together}, spare",
+            f"    if {busy}:",
+            f"        ({together},), spare = spare, ({together},)",
+            f"        if {busy}: {together}, = fresh()",
+        ]
     numbers = [results[n] for n in program.outputs if n not in outs]
-    call = f"fast({', '.join([*words.values(), 'work', *(results[n] for n in outs)])})"
+    call = f"fast({', '.join([*words.values(), 'flat'])})"
     lines.append(f"    {', '.join(numbers)} = {call}" if numbers else f"    {call}")
     pairs = ", ".join(f"{n!r}: {r}" for n, r in results.items() if n != VALUE)
     value = f"{results[VALUE]}, " if VALUE in program.outputs else ""

@@ -207,9 +207,9 @@ ENTRIES: dict[str, Entry] = {
             ("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<="), ("eq", "=="), ("ne", "!="),
         )
     },
-    **{name: _call(f"math.{name}") for name in ("exp", "sin", "cos", "tanh", "erf")},
-    **{name: _call(f"{name}_") for name in ("sigmoid", "softplus", "relu", "step", "sign", "log",
-                                           "sqrt")},
+    **{name: _call(f"math.{name}") for name in ("sin", "cos", "erf")},
+    **{name: _call(f"{name}_") for name in ("exp", "tanh", "sigmoid", "softplus", "relu", "step",
+                                           "sign", "log", "sqrt")},
     "abs": _call("abs"), "floor": _call("math.floor"), "ceil": _call("math.ceil"),
     "fill": _fill, "eye": _eye, "slice": _slice, "embed": _embed, "pick": _pick,
     "concat": _concat, "reshape": _reshape, "loop": _loop, "collect": _collect,
@@ -223,9 +223,10 @@ ENTRIES: dict[str, Entry] = {
 
 # --- reductions: what runs, and what is combined -----------------------------------------------
 
-# (start, how an entry is taken in), with `acc` and `x`
+# (start, how an entry is taken in), with `acc` and `x`; long sums are taken in double precision
 COMBINE: dict[str, tuple[str, str]] = {
-    "sum": ("0.0", "acc += {x}"),
+    "sum": ("np.float64(0)", "acc += {x}"),
+    "products": ("0.0", "acc += {x}"),
     "prod": ("1.0", "acc *= {x}"),
     "max": ("-math.inf", "acc = max(acc, {x})"),
     "min": ("math.inf", "acc = min(acc, {x})"),
@@ -302,12 +303,15 @@ def _reduce(w: Writer, node: Node, env: Env, core: Core) -> Bound:
     return bound, body
 
 
+KINDS = {"prod": "prod", "amax": "max", "amin": "min", "matmul": "products", "einsum": "products"}
+
+
 def kind_of(node: Node) -> str:
     """Which way of combining a reduction uses."""
     if node.op.name == "reduce":
         kind: str = node.params[0]
         return kind
-    return {"prod": "prod", "amax": "max", "amin": "min"}.get(node.op.name, "sum")
+    return KINDS.get(node.op.name, "sum")
 
 
 REDUCTIONS: dict[str, Reduction] = {

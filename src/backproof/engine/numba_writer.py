@@ -6,6 +6,7 @@ cheap to write again is written where it is used, so that elementwise chains run
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
@@ -33,10 +34,11 @@ CHEAP = frozenset(
      "name", "neg", "step", "gt", "ge", "lt", "le", "eq", "ne")
 )  # fmt: skip
 MOST_INLINED = 400  # characters of an entry before it gets an array of its own
-BLAS = 20_000  # multiplications from which a product is left to BLAS
+FEW = 4  # entries of a row from which loops along it pay
+BLAS = 4_000  # multiplications from which a product is left to BLAS
 RESERVED = ("np", "math", "F", "acc", "top", "best", "square_", "power_", "sigmoid_", "softplus_",
-            "relu_", "step_", "sign_", "log_", "sqrt_", "Again", "range", "order", "rate",
-            "momentum", "step", "steps", "losses", "work", "q", "r", "s", "epoch")  # fmt: skip
+            "relu_", "step_", "sign_", "log_", "sqrt_", "exp_", "tanh_", "Again",
+            "range", "order", "rate", "momentum", "step", "steps", "losses", "flat", "q", "r", "s", "epoch")  # fmt: skip
 
 
 class Writer:
@@ -209,11 +211,23 @@ class Writer:
         elif op in REDUCTIONS and not self.is_outer(node):
             bound, entry = REDUCTIONS[op](self, node, env, core)
             start, take = COMBINE[kind_of(node)]
+            if self._down(node, loops, bound):
+                self._nest(loops, [f"{target} = 0.0"])
+                self._nest([*bound, *loops], [f"{target} += {entry}"])
+                self.held[node.id] = name
+                return
             self._nest(loops, [f"acc = {start}", *_nested(bound, [take.format(x=entry)]),
                                f"{target} = acc"])  # fmt: skip
         else:
             self._nest(loops, [f"{target} = {self.entry(node, env, core)}"])
         self.held[node.id] = name
+
+    def _down(
+        self, node: Node, loops: Sequence[tuple[str, int]], bound: Sequence[tuple[str, int]]
+    ) -> bool:
+        """Whether a sum runs down the rows, so that whole rows should be added at a time."""
+        down = node.params[:1] == (0,) and len(bound) == 1 and not node.loops
+        return down and kind_of(node) == "sum" and bool(loops) and loops[-1][1] >= FEW
 
     def _nest(self, loops: Sequence[tuple[str, int]], inner: Sequence[str]) -> None:
         self.body += _nested(loops, inner)
@@ -229,7 +243,7 @@ class Writer:
             if a and b:
                 self.body.append(f"np.dot({a}, {b}, {name})")
                 return True
-        if m == 1 or n < 4 or (k == 1):
+        if m == 1 or n < FEW or k == 1:
             return False
         if y.op.name == "transpose" and y.id not in self.held and k > n:
             return False
@@ -287,12 +301,12 @@ class Writer:
             return
         head = ["top = -math.inf", *_nested(bound, [f"top = max(top, {entry})"]), "acc = 0.0"]
         if node.op.name == "logsumexp":
-            tail = _nested(bound, [f"acc += math.exp({entry} - top)"])
+            tail = _nested(bound, [f"acc += exp_({entry} - top)"])
             self._nest(outer, [*head, *tail, f"{target} = top + math.log(acc)"])
             return
         self._nest(outer, [
             *head,
-            *_nested(bound, [f"{target} = math.exp({entry} - top)", f"acc += {target}"]),
+            *_nested(bound, [f"{target} = exp_({entry} - top)", f"acc += {target}"]),
             *_nested(bound, [f"{target} = {target} / acc"]),
         ])  # fmt: skip
 
@@ -328,19 +342,32 @@ def made(allocations: Mapping[str, tuple[int, ...]]) -> list[str]:
     return [f"{name} = np.empty({_tuple(shape)}, F)" for name, shape in allocations.items()]
 
 
-def carved(allocations: Mapping[str, tuple[int, ...]], work: str) -> tuple[list[str], int]:
-    """(statements that cut arrays out of one flat array, how long it must be)."""
-    lines, at = [], 0
+def carved(
+    allocations: Mapping[str, tuple[int, ...]], work: str
+) -> tuple[list[str], dict[str, int], int]:
+    """(statements that cut arrays out of one flat array, where each begins, how long it is)."""
+    lines, places, at = [], {}, 0
     for name, shape in allocations.items():
         size = prod(shape)
         view = f"{work}[{at} : {at + size}]"
         lines.append(f"{name} = {view}" + (f".reshape({_tuple(shape)})" if len(shape) != 1 else ""))
+        places[name] = at
         at += size
-    return lines, at
+    return lines, places, at
 
 
 def _tuple(shape: Sequence[int]) -> str:
     return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+
+
+NUMBER = re.compile(r"(?<![\w.])(\d+(?:\.\d*)?e[+-]?\d+|\d+\.\d*|math\.(?:inf|pi))")
+
+
+def typed(lines: Sequence[str], dtype: str) -> list[str]:
+    """The statements with their numbers in the precision, which otherwise would be double."""
+    if dtype == "float64":
+        return [line.replace("np.float64(0)", "0.0") for line in lines]
+    return [NUMBER.sub(r"F(\1)", line) for line in lines]
 
 
 def _nested(loops: Sequence[tuple[str, int]], inner: Sequence[str]) -> list[str]:
