@@ -40,9 +40,15 @@ def other_line(sheet: PaperSheet, item: Item, text: str, judge: SymbolicJudge) -
 
 
 def _shape(sheet: PaperSheet, item: Item, text: str) -> tuple[str, str]:
-    """`(3, 2)`, `3 × 2`, `[3, 2]`, `3 by 2`; `()` or `1` a number; names of dimensions too."""
+    """`(3, 2)`, `3 × 2`, `[3, 2]`, `R^{3×2}`; `()` or `1` a number; names of dimensions too."""
     told = "right." if item.answer == text.strip() else f"the shape is {item.answer}."
-    bare = re.sub(r"\bby\b|\bx\b|[×x](?=\s*[\d\w(])", ",", text.strip().strip("()[]"))
+    bare = text.strip().strip("$ ").replace("\\times", "×").replace(";", ",").replace("·", "×")
+    bare = re.sub(r"^(?:R|ℝ|\\mathbb\{R\})\s*(?:\^|(?=\[)|$)", "", bare).strip(" {}()[]")
+    if re.search(r"[×x]|\bby\b", bare):
+        bare = re.sub(r"(?<=\d),(?=\d{3}\b)", "", bare)  # 2,353 × 3
+    bare = re.sub(r"\bby\b|\bx\b|[×x](?=\s*[\d\w(])", ",", bare)
+    if re.fullmatch(r"\w+(\s+\w+)+", bare):
+        bare = re.sub(r"\s+", ", ", bare)
     parts = [p.strip() for p in bare.split(",") if p.strip()]
     if any(not all(_SIZE.fullmatch(t) for t in re.findall(r"\S", p)) and
            re.search(r"[^\w\s+*-]", p) for p in parts) or len(parts) > 6:  # fmt: skip
@@ -87,7 +93,7 @@ def _blank(item: Item, text: str, judge: SymbolicJudge) -> tuple[str, str]:
     if _plain(text) == _plain(item.answer):
         return "right", "right."
     told = f"the answer is {item.answer}."
-    wanted, have = read_expression(item.answer), read_expression(text)
+    wanted, have = read_expression(item.answer), judge.read(text)
     if have is None:
         return "unreadable", "this cannot be read."
     if wanted is None:

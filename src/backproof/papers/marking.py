@@ -20,12 +20,13 @@ import numpy as np
 from backproof.language import syntax as ast
 from backproof.language.format import unparse
 from backproof.operators.arithmetic import decimal_context
+from backproof.operators.base import Ends
 from backproof.operators.node import Node, quantities
 from backproof.papers.guards import trivial_rest, trivial_value
-from backproof.papers.intervals import SLACK, Ends, IntervalEvaluator, widened
+from backproof.papers.intervals import SLACK, IntervalEvaluator, widened
 from backproof.papers.lines import other_line
 from backproof.papers.naming import Namer
-from backproof.papers.numbers import Numeric, fitted, read_numeric, show
+from backproof.papers.numbers import Numeric, fitted, readings, show, tidied
 from backproof.papers.paper import (
     BOUND,
     COUNT,
@@ -39,13 +40,18 @@ from backproof.papers.paper import (
 )
 from backproof.papers.scripts import Script
 from backproof.papers.sets import SetMarker
-from backproof.papers.symbolic import SymbolicJudge, constant_value
+from backproof.papers.symbolic import (
+    MOST_OPERATIONS,
+    SymbolicJudge,
+    constant_value,
+    operations,
+)
 
 Array = Any
 RIGHT, FOLLOWS, WRONG, DIGITS = "right", "follows", "wrong", "digits"
 SHAPE, BLANK, UNREADABLE, UNDECIDED = "shape", "blank", "unreadable", "undecided"
-FEW = "too few digits"
-GUARDED, EARLY = "no follow-through", "rounded early"
+FEW, UNWORKED = "too few digits", "not worked out"
+GUARDED, EARLY, PARTLY = "no follow-through", "rounded early", "partly"
 QUEUED = (UNDECIDED, UNREADABLE)
 MOST_WRONG = 3  # wrong values that a line uses, of which every combination is tried
 
@@ -295,28 +301,75 @@ class SheetMarker:
     def _value(self, item: Item, text: str, written: list[_Written]) -> Line:
         truth = self.truths.get(item.key) or self.truth_of(item.expr)
         assert truth is not None
-        numeric = read_numeric(text)
-        if numeric is None:
-            constant = constant_value(self.sheet, text)
-            if constant is not None:
-                numeric = Numeric(constant, np.full(constant.shape, 9), False)
+        numeric, fit = None, None
+        constant, open_sum = self._constant(text)
+        for reading in itertools.chain(readings(text), constant):
+            numeric = numeric or reading
+            fit = fitted(reading, truth.centre.shape)
+            if fit is not None:
+                break
         if numeric is None:
             return self._in_symbols(item, text)
-        fit = fitted(numeric, truth.centre.shape)
         if fit is None:
             return self._misfit(item, text, numeric, truth)
         value, as_asked = fit
+        if np.isnan(value.array).any():
+            return self._partly(item, text, value, truth, written)
         line, right, barred = self._judged(item, text, value, truth, written)
+        if open_sum and line.share:
+            reason = f"{line.reason} It is left to be worked out; a person decides."
+            line = replace(line, verdict=UNDECIDED, share=None, reason=reason, mistake=UNWORKED)
         if not as_asked and line.share:
             line = _said(line, " Its shape is turned round: a column was asked for, or a row.")
         self._keep(item, value, truth, written, right, barred)
         return line
+
+    def _constant(self, text: str) -> tuple[list[Numeric], bool]:
+        """(the value of an expression without names, such as 1/3 or log(3); whether it is long).
+
+        A long one has its numbers put in and is not worked out.
+        """
+        plain = tidied(text)
+        if next(readings(text), None) is not None:
+            return [], False
+        constant = constant_value(self.sheet, plain)
+        if constant is None:
+            return [], False
+        digits = np.full(constant.shape, max(self.rounding.decimals, 0))
+        return [Numeric(constant, digits, constant.shape[1] == 1)], operations(
+            plain
+        ) > MOST_OPERATIONS
+
+    def _partly(
+        self, item: Item, text: str, value: Numeric, truth: Truth, written: list[_Written]
+    ) -> Line:
+        """A value with entries left out: what is there counts for its part, if all of it is right.
+
+        It is not carried on: the lines below are judged as if nothing stood here.
+        """
+        there = ~np.isnan(value.array)
+        right = value.array
+        own = self._own(item, [w for w in written if self._used(truth.node, w)])
+        ends = [truth.ends] + (
+            [own[1]] if own is not None and not any(w.barred for w in own[2]) else []
+        )
+        count = f"{int(there.sum())} of {there.size} entries are written"
+        for low, high in ends:
+            filled = np.where(there, right, low)
+            if self._inside(filled, (low, high))[there].all():
+                share = Fraction(int(there.sum()), there.size)
+                return Line(item.id, text, PARTLY, share, f"{count}, and right.")
+        shown = show(truth.centre, self.rounding.decimals)
+        return Line(item.id, text, WRONG, Fraction(0), f"{count}; the value is {shown}.")
 
     def _in_symbols(self, item: Item, text: str) -> Line:
         """An expression where a number was asked for: judged as it stands."""
         opinion = self.symbolic.opinion(item, text)
         if opinion.verdict == "unreadable":
             return Line(item.id, text, UNREADABLE, Fraction(0), opinion.reason)
+        if opinion.verdict == "right" and item.kind == VALUE and not item.ask.startswith("weights"):
+            reason = "a number was asked for; this only says how it is worked out."
+            return Line(item.id, text, WRONG, Fraction(0), reason, UNWORKED)
         share = {"right": Fraction(1), "wrong": Fraction(0)}.get(opinion.verdict)
         return Line(item.id, text, opinion.verdict, share, opinion.reason, opinion.mistake)
 
@@ -346,8 +399,7 @@ class SheetMarker:
         if self._inside(entries, truth.ends).all():
             reason = self._accepted(truth.ends) + self._many(value)
             return line(RIGHT, Fraction(1), reason), True, ""
-        below = self.below(truth.node)
-        used = [w for w in written if self._uses(truth.node, below, w)]
+        used = [w for w in written if self._used(truth.node, w)]
         own = self._own(item, used)
         if own is not None and self._inside(entries, own[1]).all():
             wrong = own[2]
@@ -395,9 +447,10 @@ class SheetMarker:
         reason = f"it follows from your own {', '.join(names)}. " + self._accepted(ends)
         return line(FOLLOWS, Fraction(1), reason, carried=names), False, ""
 
-    def _uses(self, node: Node, below: frozenset[str], one: _Written) -> bool:
+    def _used(self, node: Node, one: _Written) -> bool:
+        """Whether a value that was written is one that a node is computed from."""
         if one.name is not None:
-            return one.name in below
+            return one.name in self.below(node)
         from backproof.operators.node import postorder
 
         return any(n is one.node for n in postorder([node])) and node is not one.node

@@ -1,11 +1,14 @@
 """Numbers as students write them: a literal, read without any expression, within bounds.
 
-`[[0.1, -0.4], [0.5, −0.3]]`, `1.07`, `[1; 2]`: the values, and the decimals each is written with.
+`[[0.1, -0.4], [0.5, −0.3]]`, `1.07`, `[1; 2]`, `0,1; 1,0`, `[0.1 1.0]`, `43.7 %`, `8.3·10^-2`, a
+matrix in LaTeX: the values, and the decimals each is written with. A `?` or `_` for an entry is an
+entry that is not there. Where a text can be read in two ways, the shape that is asked for decides.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -14,10 +17,13 @@ import numpy as np
 
 Array = Any
 MOST_NUMBERS = 400
-LONGEST_NUMBER = 24
-LARGEST = 1e12
+LONGEST_NUMBER = 60
+LARGEST = 1e12  # what is larger is as far outside as this
+LONGEST = 4000  # signs of a text
+MISSING = ("?", "_")
 _TOKEN = re.compile(
-    r"\s*(?:(?P<number>[-+−]?\s*(?:\d+\.?\d*|\.\d+)(?:[eE][-+−]?\d{1,2})?)|(?P<sign>[\[\](),;]))"
+    r"\s*(?:(?P<number>[-+]?\s*(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?|\?+|_+)"
+    r"|(?P<sign>[\[\](),;]))"
 )
 
 
@@ -25,7 +31,8 @@ _TOKEN = re.compile(
 class Numeric:
     """A written value.
 
-    array     float64, two axes: a number is 1 × 1, a flat list a column
+    array     float64, two axes: a number is 1 × 1, a flat list a column; an entry that is not
+              there is NaN
     decimals  of each entry; -1 for an integer
     flat      whether it was written as a number or as one flat list
     """
@@ -36,7 +43,83 @@ class Numeric:
 
 
 def read_numeric(text: str) -> Numeric | None:
-    """The literal value of a text; None where it is anything else."""
+    """The literal value of a text, as it is read at first; None where it is anything else."""
+    return next(readings(text), None)
+
+
+def readings(text: str) -> Iterator[Numeric]:
+    """Every way in which a text can be read as numbers, the most likely first."""
+    plain = tidied(text)
+    turned = _TURNED.search(plain)
+    if turned is not None:
+        plain = plain[: turned.start()].strip()
+    percent = plain.endswith("%")
+    if percent:
+        plain = plain[:-1].strip()
+    seen: list[str] = []
+    for wording in _wordings(plain):
+        if wording in seen:
+            continue
+        seen.append(wording)
+        found = _literal(wording)
+        if found is None:
+            continue
+        if turned is not None and not found.flat:
+            found = Numeric(found.array.T, found.decimals.T, False)
+        if percent:
+            found = Numeric(found.array / 100, np.maximum(found.decimals, 0) + 2, found.flat)
+        yield found
+
+
+def _wordings(text: str) -> Iterator[str]:
+    """As it stands, with a comma as the decimal point, with spaces between, without brackets."""
+    comma = re.sub(r"(?<=\d),(?=\d)", ".", text)
+    for one in (text, comma):
+        spaced = _APART.sub(", ", one)
+        yield one
+        yield spaced
+        if "[" not in one and "(" not in one:
+            yield f"[{one}]"
+            yield f"[{spaced}]"
+
+
+def tidied(text: str) -> str:
+    """What stands for the same in one spelling: signs, powers of ten, LaTeX, words around it."""
+    if len(text) > LONGEST:
+        return text
+    plain = text.strip().translate(_SAME).strip("$ ")
+    plain = re.sub(r"\s*\n\s*", " " if re.search(r"[\[\\]", plain) else "; ", plain)
+    plain = re.sub(r"\\(?:left|right|[,;!]|quad|displaystyle)(?![A-Za-z])|\\[()]", " ", plain)
+    plain = re.sub(r"\\begin\{[a-z]*(?:matrix|array)\}(?:\{[lcr|]*\})?", "[", plain)
+    plain = re.sub(r"(?:\\\\\s*)?\\end\{[a-z]*(?:matrix|array)\}", "]", plain)
+    plain = plain.replace("\\\\", ";").replace("&", ",").replace("{,}", ".")
+    plain = re.sub(r"\\d?frac\{([^{}]*)\}\{([^{}]*)\}", r"(\1)/(\2)", plain)
+    plain = re.sub(r"\\(?:cdot|times)(?![A-Za-z])", "*", plain).replace("\\%", "%")
+    plain = _POWER.sub(lambda m: "e" + (m[1] or m[2].translate(_SUPERSCRIPTS)), plain)
+    plain = re.sub(r"^(?:≈|≅|~|=|ca\.|approx\.?|about)\s*", "", plain.strip())
+    plain = re.sub(r"(?<=[\d\])])\s*(?:nats?|units?|rad)\.?$", "", plain)
+    return re.sub(r"(?<=[\d\])%])\s*[.;,]+$", "", plain).strip()
+
+
+_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
+_SAME = str.maketrans(
+    {
+        **dict.fromkeys("−–—﹣－‐‑‒", "-"), **dict.fromkeys("·×∗⋅", "*"), "\u00a0": " ",
+        "\u2009": " ", "\u202f": " ", "，": ",", "；": ";", "［": "[", "］": "]", "⊤": "T",
+        "½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4",
+    }
+)  # fmt: skip
+_POWER = re.compile(
+    r"(?<=[\d.])\s*[*x]\s*10\s*(?:(?:\^|\*\*)\s*[{(]?\s*([-+]?\s*\d{1,2})\s*[})]?"
+    r"|([⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,2}))"
+)
+_TURNED = re.compile(r"\s*(?:\^\s*\{?\s*(?:T|\\top|\\intercal)\s*\}?|ᵀ|\.T|')\s*$")
+# Spaces between numbers: not around a sign that stands by itself, which is arithmetic.
+_APART = re.compile(r"(?<=[\d.?_\])])[^\S\n]+(?=[-+]?[\d.]|[?_\[(])")
+
+
+def _literal(text: str) -> Numeric | None:
+    """A number, a list of numbers or of rows, and nothing else."""
     tokens: list[str] = []
     at = 0
     text = text.strip()
@@ -44,7 +127,7 @@ def read_numeric(text: str) -> Numeric | None:
         match = _TOKEN.match(text, at)
         if match is None or match.end() == at or len(tokens) > 4 * MOST_NUMBERS:
             return None
-        tokens.append((match["number"] or match["sign"]).replace("−", "-").replace(" ", ""))
+        tokens.append((match["number"] or match["sign"]).replace(" ", ""))
         at = match.end()
     rows = _rows(tokens)
     if rows is None:
@@ -57,6 +140,8 @@ def read_numeric(text: str) -> Numeric | None:
     if any(n is None for row in numbers for n in row):
         return None
     array = np.array([[n[0] for n in row if n] for row in numbers], dtype=np.float64)
+    if np.isnan(array).all():
+        return None
     decimals = np.array([[n[1] for n in row if n] for row in numbers])
     return Numeric(array, decimals, flat)
 
@@ -64,13 +149,15 @@ def read_numeric(text: str) -> Numeric | None:
 def _number(text: str) -> tuple[float, int] | None:
     if len(text) > LONGEST_NUMBER:
         return None
+    if text[0] in MISSING:
+        return float("nan"), -1
     try:
         value = Decimal(text)
     except InvalidOperation:
         return None
     number = float(value)
-    if not np.isfinite(number) or abs(number) > LARGEST:
-        return None
+    if abs(number) > LARGEST:
+        number = float(np.copysign(10 * LARGEST, number))
     exponent = value.as_tuple().exponent
     places = -exponent if isinstance(exponent, int) else 0
     return number, places if "." in text or places > 0 else -1

@@ -29,7 +29,9 @@ LONGEST_LINE = 4_000
 MOST_SCRIPTS = 20_000
 MOST_BYTES = 200_000_000  # of a class's file
 _SECTION = re.compile(r"^[\[#\s]*([\w-]+)[\]:\s]*$")
-_ROW = re.compile(r"[\s\d\[\](),.;eE+−-]+")  # a further row of a matrix
+_ROW = re.compile(r"[\s\d\[\](),.;eE+−–?_-]+")  # a further row of a matrix
+_SIGN = re.compile(r":?=|:|≈|≅")
+_NOTHING = frozenset(("", "-", "–", "—", "−", "…", "...", "n/a", "?", "/"))
 _STUDENT = re.compile(r"^(?:student|name)\s*:\s*(.{1,120})$", re.IGNORECASE)
 _GRADIENT = re.compile(r"^[d∂](\w+)\s*/\s*[d∂](\w+)$")
 
@@ -85,7 +87,7 @@ class Reader:
                 continue
             if not line or line.startswith("#"):
                 continue
-            key, sign, answer = line.partition("=")
+            key, sign, answer = self._parted(line, section)
             place = self._place(plain_key(key), section)
             if not sign or place is None:
                 name = key.strip()
@@ -94,9 +96,16 @@ class Reader:
                 else:
                     unread.append(line[:200])
                 continue
-            if answer.strip():
+            if not nothing(answer):
                 answers[place] = answer.strip()
         return Script(student, answers, extra, tuple(unread), digest)
+
+    def _parted(self, line: str, section: str) -> tuple[str, str, str]:
+        """(key, sign, answer): at the first sign before which a key of the paper stands."""
+        for match in _SIGN.finditer(line):
+            if self._place(plain_key(line[: match.start()]), section) is not None:
+                return line[: match.start()], match[0], line[match.end() :]
+        return line.partition("=")
 
     def _place(self, key: str, section: str) -> str | None:
         if section and key in self.own.get(section, {}):
@@ -114,7 +123,7 @@ class Reader:
         unread: list[str] = []
         ids = {item.id for item in self.paper.items}
         for column, answer in row.items():
-            if not answer.strip():
+            if nothing(answer):
                 continue
             place = column.strip() if column.strip() in ids else None
             place = place or self._place(plain_key(column), "")
@@ -143,6 +152,11 @@ def _whole_lines(lines: list[str]) -> Iterator[str]:
 def _open(line: str) -> int:
     answer = line.partition("=")[2]
     return answer.count("[") - answer.count("]")
+
+
+def nothing(answer: str) -> bool:
+    """Whether an answer says that there is none."""
+    return answer.strip().casefold() in _NOTHING
 
 
 def plain_key(text: str) -> str:

@@ -287,9 +287,15 @@ class SetMarker:
     def _judged_bound(self, item: Item, text: str) -> tuple[str, Fraction | None, str]:
         """(verdict, share, reason): as tight as ours and never below is right."""
         from backproof.papers.marking import UNDECIDED, UNREADABLE
-        from backproof.papers.symbolic import SECONDS, TooSlow, limited, read_expression, too_large
+        from backproof.papers.symbolic import (
+            SECONDS,
+            TooSlow,
+            limited,
+            read_expression,
+            too_large,
+        )
 
-        theirs, ours = read_expression(text), read_expression(item.answer)
+        theirs, ours = self.symbolic.read(text), read_expression(item.answer)
         if theirs is None:
             return UNREADABLE, Fraction(0), "this cannot be read as an expression."
         assert ours is not None

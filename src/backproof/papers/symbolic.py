@@ -27,6 +27,7 @@ from backproof.language.names import free_names
 from backproof.language.statements import parse_expression
 from backproof.operators.node import postorder
 from backproof.papers.paper import EQUATION, Item, PaperSheet
+from backproof.papers.spelling import spellings
 from backproof.working.claims import HERE, REFUTED, UNDECIDED, Judge
 from backproof.working.mending.search import Search, Workbench
 from backproof.working.variants import edited, variant
@@ -37,6 +38,7 @@ DEEPEST = 30
 LARGEST_SIZE = 64  # of a literal dimension or the end of a range
 LARGEST_POWER = 12
 MOST_ENTRIES = 20_000_000  # of any array on the way
+MOST_OPERATIONS = 2  # of a number that is left as a fraction or a logarithm
 SECONDS = 4.0  # for one answer, before a person is asked
 _NUMBERS = re.compile(r"\d[\d.]*(?:[eE][-+]?\d+)?")
 _DERIVATIVES = frozenset(("grad", "jac", "hess"))
@@ -135,8 +137,35 @@ class SymbolicJudge:
 
     def __init__(self, sheet: PaperSheet) -> None:
         self.sheet = sheet
+        self.names = {*sheet.model.leaves, *sheet.sheet.dimensions}
+        self._scalars = {n for n, leaf in sheet.model.leaves.items() if leaf.is_number}
+        self._read: dict[str, ast.Expr | None] = {}
         self._models: dict[tuple[tuple[str, str], ...], Model | None] = {(): sheet.model}
         self._known: dict[tuple[str, str, tuple[tuple[str, str], ...]], Opinion] = {}
+
+    def read(self, text: str) -> ast.Expr | None:
+        """The expression of an answer, also where it is written as on paper or in LaTeX.
+
+        As it stands, if that means anything on the sheet; else the first spelling that does.
+        """
+        if text not in self._read:
+            first: ast.Expr | None = None
+            chosen: ast.Expr | None = None
+            for wording in spellings(text, self.names, self._scalars):
+                expr = read_expression(wording)
+                first = first or expr
+                if expr is not None and self._fits(expr):
+                    chosen = expr
+                    break
+            self._read[text] = chosen or first
+        return self._read[text]
+
+    def _fits(self, expr: ast.Expr) -> bool:
+        try:
+            self.sheet.model.node(expr)
+        except (BackproofError, RecursionError, ValueError):
+            return False
+        return True
 
     def opinion(self, item: Item, text: str, equations: Mapping[str, str] | None = None) -> Opinion:
         """What is to be said of an answer."""
@@ -147,8 +176,12 @@ class SymbolicJudge:
         return self._known[key]
 
     def _judged(self, item: Item, text: str, own: tuple[tuple[str, str], ...]) -> Opinion:
-        expr = read_expression(text)
+        if "".join(text.split()) == "".join(item.key.split()):
+            return Opinion("wrong", "it only repeats the question.")
+        expr = self.read(text)
         if expr is None:
+            if re.search(r"\b(?:grad|jac|hess)\s*\(", text):
+                return Opinion("undecided", "it uses another derivative; a person compares.")
             return Opinion("unreadable", "this cannot be read as an expression.")
         model = self._model(own)
         if model is None:
@@ -178,7 +211,7 @@ class SymbolicJudge:
         if own:
             found = self.opinion(item, text, own)
         said = {n: e for n, t in equations.items() if n not in own
-                if (e := read_expression(t)) is not None}  # fmt: skip
+                if (e := self.read(t)) is not None}  # fmt: skip
         if found.verdict == "right" or not said or item.expr is None:
             return tuple(own), found
 
@@ -219,7 +252,7 @@ class SymbolicJudge:
         if own not in self._models:
             changed: dict[str, ast.Expr] = {}
             for name, text in own:
-                expr = read_expression(text)
+                expr = self.read(text)
                 if expr is not None:
                     changed[name] = expr
             sheet = self.sheet.sheet
@@ -262,7 +295,7 @@ class SymbolicJudge:
 
     def carries(self, item: Item, text: str) -> str:
         """Why a wrong equation earns no follow-through; "" where it may be carried on."""
-        expr = read_expression(text)
+        expr = self.read(text)
         if expr is None or not isinstance(item.expr, ast.Name):
             return "it cannot be read."
         if item.key != item.expr.id and item.expr.id in self.sheet.model.declared:
@@ -294,6 +327,24 @@ def too_large(model: Model, expr: ast.Expr) -> bool:
         if entries > MOST_ENTRIES:
             return True
     return False
+
+
+def operations(text: str) -> int:
+    """How many operations the entry of an expression takes that has most of them."""
+    expr = read_expression(text)
+    return 0 if expr is None else max((_count(e) for e in _entries(expr)), default=0)
+
+
+def _entries(expr: ast.Expr) -> list[ast.Expr]:
+    if not isinstance(expr, ast.Array):
+        return [expr]
+    return [entry for item in expr.items for entry in _entries(item)]
+
+
+def _count(expr: ast.Expr) -> int:
+    return sum(
+        isinstance(e, ast.Apply) and e.op not in ("neg", "transpose") for e in ast.walk(expr)
+    )
 
 
 def constant_value(sheet: PaperSheet, text: str) -> np.ndarray | None:
