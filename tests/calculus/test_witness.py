@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
+import numpy as np
 import pytest
 
 from backproof.calculus.model import Model, build_model
-from backproof.calculus.witness import check_derived, verify_gradient, verify_jacobian
+from backproof.calculus.witness import (
+    check_derived,
+    confirmed,
+    verify_gradient,
+    verify_jacobian,
+)
 from backproof.errors import InternalContradiction, Source
 from backproof.language.sheet import parse_sheet
+from backproof.operators.arithmetic import decimal_context
+from backproof.working.gradient import gradient_working
 
 
 def model(text: str) -> Model:
@@ -65,6 +75,41 @@ def test_close_to_a_pole_a_finer_step_is_taken(name: str) -> None:
     assert verify_gradient(m, m.leaves["L"], name, node).failed == 0
     wrong = verify_gradient(m, m.leaves["L"], name, node * 3)
     assert wrong.failed == wrong.points > 0
+
+
+def test_a_saturated_output_is_no_contradiction() -> None:
+    """Scores of some hundreds bring a to within 1e-13 of 0 or 1, closer than the first step."""
+    m = model(
+        "given x in R[60]\ngiven y in {0, 1}\nlearn W in R[40, 60], v in R[40], c in R\n"
+        "h = W @ x\nz = 5*v.T @ h + c\na = sigmoid(z)\n"
+        "L = -(y*log(a) + (1 - y)*log(1 - a))\n"
+    )
+    steps = [s for s in gradient_working(m, "L", "v").steps if s.verified is not None]
+    assert steps
+    assert all(s.verified.failed == 0 for s in steps if s.verified is not None)
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1, True), (3, False), (0, False)])
+def test_large_numbers_take_a_wider_step(factor: int, verdict: bool) -> None:
+    """x**2/2 at 1e25, where a step of 1e-14 is lost among fifty digits."""
+    x = Decimal("1e25")
+
+    def rise(step: Decimal) -> tuple[np.ndarray, Decimal]:
+        up, down = (x + step) ** 2 / 2, (x - step) ** 2 / 2
+        return np.array([up - down], dtype=object), up
+
+    with decimal_context():
+        derived = np.array([factor * x], dtype=object)
+        assert confirmed(derived, rise, np.array([x], dtype=object)) is verdict
+
+
+def test_nothing_is_told_where_the_digits_swallow_the_step() -> None:
+    def rise(step: Decimal) -> tuple[np.ndarray, Decimal]:
+        return np.array([Decimal(0)], dtype=object), Decimal("1e80")
+
+    with decimal_context():
+        some = np.array([Decimal("1e10")], dtype=object)
+        assert confirmed(some, rise, np.array([Decimal(1)], dtype=object)) is None
 
 
 def test_what_is_held_fixed_does_not_move() -> None:

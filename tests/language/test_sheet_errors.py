@@ -28,6 +28,11 @@ RENDERED = {
           4 | L = z @ Q
             |         ^
           hint: declare it with 'given Q in …', or define it with 'Q = …'""",
+    'Q = file("q.csv")': """\
+        net.sheet:4:5: A file gives its value in a declaration; found it in an equation.
+          4 | Q = file("q.csv")
+            |     ^^^^
+          hint: write given Q = file("q.csv"), or with the set: given Q in R[n] = file("q.csv")""",
     "L = zz + 1": """\
         net.sheet:4:5: Unknown name 'zz'.
           4 | L = zz + 1

@@ -328,3 +328,7 @@ def test_sheet_values_of_the_other_policy() -> None:
     assert str(sheet_values(m).named("L")[0, 0]) == "1.08"
     assert str(sheet_values(m, each=False).named("L")[0, 0]).startswith("1.0716")
     assert sheet_values(model(SIAMESE)).missing(model(SIAMESE).leaves["y"]) == {"y"}
+
+
+def test_a_sheet_without_equations_says_so() -> None:
+    assert lines(forward_working(model("given x in R[3]\n"))) == ["The sheet has no equations."]

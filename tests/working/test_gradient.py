@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from tests.sheets import SIAMESE, model_of
 
-from backproof.errors import NameProblem, ShapeProblem, Source
+from backproof.errors import NameProblem, ShapeProblem, SheetError, Source
 from backproof.language.statements import parse_expression
+from backproof.working.answer import answer_question
 from backproof.working.gradient import gradient_working
 from backproof.working.steps import Step, Working
 
@@ -279,3 +280,8 @@ L = sum(sumsq(X[i, :] - M[k, :]) for i in 1..N for k in 1..K)
     assert step.text == "∂L/∂M = grad(L, M)"
     assert step.because.startswith("no matrix form in the sheet language")
     assert step.verified is not None
+
+
+def test_a_sheet_that_learns_nothing_has_no_gradient() -> None:
+    with pytest.raises(SheetError, match="This sheet learns nothing, so there is no parameter"):
+        answer_question(model_of("given x in R[3]\nL = sum(x)\n"), "gradient L")

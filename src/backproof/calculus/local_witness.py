@@ -17,7 +17,13 @@ from backproof.calculus.evaluate import Evaluator, defined
 from backproof.calculus.local import Local
 from backproof.calculus.model import Model
 from backproof.calculus.points import on_kink
-from backproof.calculus.witness import NEAR, STEP, Witnessed, held_fixed
+from backproof.calculus.witness import (
+    Rise,
+    Witnessed,
+    confirmed,
+    held_fixed,
+    random_direction,
+)
 from backproof.operators.arithmetic import decimal_context
 from backproof.operators.node import Node, quantities
 
@@ -44,30 +50,46 @@ def verify_local(
             base = here[found.by]
             if not defined(run.value(node)) or on_kink(run, [node], jumps=True):
                 continue
-            direction, passed = _random(base.shape, rng), _random(run.value(node).shape, rng)
+            direction = random_direction(base.shape, rng)
+            passed = random_direction(run.value(node).shape, rng)
+            derived = _along(model, sizes, here, found, direction, passed)
+            if not defined(derived):
+                continue
             held = held_fixed(model, run, node)
-            sides = []
-            for sign in (1, -1):
-                moved = Evaluator(
-                    sizes, {**here, found.by: base + sign * STEP * direction}, {}, exact=True
-                )
-                moved.hold(held)
-                sides.append(moved.value(node))
-            slope = (sides[0] - sides[1]) / (2 * STEP)
-            derived, wanted = _along(model, sizes, here, found, direction, passed, slope)
-            if not defined(derived) or not defined(slope):
+            rise = _rising(sizes, here, node, found, held, direction, passed)
+            agrees = confirmed(derived.ravel(), rise, base)
+            if agrees is None:
                 continue
             tried += 1
-            top = max([Decimal(1), *(abs(x) for x in slope.flat)])
-            failed += bool((np.abs(derived.ravel() - wanted.ravel()) > NEAR * top).any())
+            failed += not agrees
     return Witnessed(tried, failed)
 
 
-def _random(shape: tuple[int, ...], rng: random.Random) -> Array:
-    out = np.empty(shape, dtype=object)
-    for index in np.ndindex(*shape):
-        out[index] = Decimal(rng.randint(-1000, 1000)) / 1000
-    return out
+def _rising(
+    sizes: Any,
+    here: dict[str, Array],
+    node: Node,
+    found: Local,
+    held: dict[int, Array],
+    direction: Array,
+    passed: Array,
+) -> Rise:
+    """How the node rises along the direction; for a rule, weighted with the gradient passed on."""
+    base = here[found.by]
+
+    def rise(step: Decimal) -> tuple[Array, Decimal]:
+        sides, largest = [], Decimal(0)
+        for sign in (1, -1):
+            values = {**here, found.by: base + sign * step * direction}
+            moved = Evaluator(sizes, values, {}, exact=True)
+            moved.hold(held)
+            sides.append(moved.value(node))
+            largest = max(largest, moved.largest())
+        rose = sides[0] - sides[1]
+        whole = found.matrix is not None
+        return (rose if whole else np.array([np.sum(passed * rose)], dtype=object)), largest
+
+    return rise
 
 
 def _along(
@@ -77,17 +99,16 @@ def _along(
     found: Local,
     direction: Array,
     passed: Array,
-    slope: Array,
-) -> tuple[Array, Array]:
-    """What the derivative says of the direction, and what the slope says."""
+) -> Array:
+    """What the derivative says of the direction; of a rule, for the gradient passed on."""
     if found.matrix is not None:
         run = Evaluator(sizes, here, model.definitions, exact=True)
         jacobian = np.asarray(run.value(found.matrix), dtype=object)
         flat = jacobian.reshape(direction.size, -1)
         if not model.denominator:
             flat = jacobian.reshape(-1, direction.size).T
-        return flat.T @ direction.ravel(), slope
+        return np.asarray(flat.T @ direction.ravel(), dtype=object)
     assert found.rule is not None and found.passed is not None and found.passed.name is not None
     values = {**here, found.passed.name: passed}
     rule = Evaluator(sizes, values, model.definitions, exact=True).value(found.rule)
-    return np.array([np.sum(rule * direction)]), np.array([np.sum(passed * slope)])
+    return np.array([np.sum(rule * direction)], dtype=object)

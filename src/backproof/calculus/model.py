@@ -7,6 +7,7 @@ Asks and claims are elaborated on demand and may bind nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -310,10 +311,25 @@ def _check_values(model: Model) -> None:
         for name, array in values.items():
             fault = _outside(model.declared[name], array, model)
             if fault is not None:
-                entry, why = fault
-                where = sheet_place(model, name)
-                at = "" if array.shape == (1, 1) else f" entry {entry}"
-                raise ValueProblem(f"{name}{at} {why}.", place=where)
+                part, why = fault
+                at = "" if array.shape == (1, 1) else part
+                raise ValueProblem(f"{name}{at} {why}.", place=sheet_place(model, name))
+
+
+def _decimals(x: Any) -> int:
+    """How many decimals a value is written with."""
+    exponent = x.normalize().as_tuple().exponent
+    return max(0, -int(exponent))
+
+
+def _not_positive(array: Array) -> int | None:
+    """The order of the first leading block that is not positive definite, by elimination."""
+    left = array.copy()
+    for k in range(len(left)):
+        if left[k, k] <= 0:
+            return k + 1
+        left[k + 1 :, k:] = left[k + 1 :, k:] - np.outer(left[k + 1 :, k] / left[k, k], left[k, k:])
+    return None
 
 
 def sheet_place(model: Model, name: str) -> Place:
@@ -325,7 +341,7 @@ def sheet_place(model: Model, name: str) -> Place:
 
 
 def _outside(fact: Fact, array: Array, model: Model) -> tuple[str, str] | None:
-    """(entry, what is wrong) of the first entry outside the set, or None."""
+    """(which part of the name, what is wrong with it) where a value is outside its set."""
     near = Fraction(1, 10**9)
 
     def first(bad: Array, why: str) -> tuple[str, str] | None:
@@ -335,7 +351,7 @@ def _outside(fact: Fact, array: Array, model: Model) -> tuple[str, str] | None:
         r, c = (int(x) + 1 for x in places[0])
         value = array[r - 1, c - 1]
         entry = f"[{r}]" if array.shape[1] == 1 else f"[{r}, {c}]"
-        return entry, f"is {value}, {why}"
+        return f" entry {entry}", f"is {value}, {why}"
 
     if fact.kind == "pos":
         return first(array <= 0, "and must be positive")
@@ -361,13 +377,25 @@ def _outside(fact: Fact, array: Array, model: Model) -> tuple[str, str] | None:
                 near if fact.kind == "onehot" else Fraction(1, 10**6)
             ):
                 where = "" if array.shape[1] == 1 else f" row {r}"
-                return where.strip(), f"sums to {sum(row)}, and must sum to 1"
+                return where, f"sums to {sum(row)}, and must sum to 1"
     if fact.kind in ("sym", "posdef", "diagonal"):
         bad = array != array.T if fact.kind != "diagonal" else (
             (array != 0) & ~np.eye(len(array), dtype=bool)
         )  # fmt: skip
         what = "diagonal" if fact.kind == "diagonal" else "symmetric"
-        return first(bad, f"and the matrix must be {what}")
+        found = first(bad, f"and the matrix must be {what}")
+        if found is None and fact.kind == "posdef":
+            order = _not_positive(array)
+            if order is not None:
+                return "", f"is not positive definite: its leading {order} × {order} block is not"
+        return found
+    if fact.kind == "orthogonal":
+        # What rounding the entries to the decimals they are written with may do: √n units.
+        unit = Fraction(1, 10 ** min(9, max(_decimals(x) for x in array.flat)))
+        slack = 0 if unit == 1 else unit * Fraction(math.sqrt(len(array)))
+        gaps = array.T @ array - np.eye(len(array), dtype=int)
+        if (np.vectorize(lambda v: abs(Fraction(v)), otypes=[object])(gaps) > slack).any():
+            return "", "is not orthogonal: its columns must have length 1 and be at right angles"
     if fact.kind == "range":
         low, high = (model.graph.resolve(b).as_int() for b in fact.bounds)
         bad = np.vectorize(

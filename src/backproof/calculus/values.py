@@ -68,9 +68,7 @@ class SheetValues:
         self._definitions = dict(model.definitions)
         for name, equation in model.sheet.equations.items():
             self._expand(name, equation.expr)
-        self._literal = {
-            n for n, node in model.definitions.items() if node.is_literal
-        }
+        self._literal = {n for n, node in model.definitions.items() if node.is_literal}
         self._missing: dict[str, frozenset[str]] = {}
         with decimal_context(), np.errstate(all="ignore"):
             values = model.given_values(exact=True)
@@ -213,6 +211,9 @@ def _as_written(array: Array) -> Array:
 # --- rounding and writing numbers ------------------------------------------------------------
 
 
+LONGEST = 24  # digits before the point; more than anyone reads
+
+
 def round_half_away(array: Array, decimals: int) -> Array:
     """Every entry rounded half away from zero; what is not finite stays."""
     unit = Decimal(1).scaleb(-decimals)
@@ -258,12 +259,18 @@ def decimals_needed(array: Array, most: int) -> int:
 
 
 def show_number(x: Any, decimals: int) -> str:
-    """A number with a fixed number of decimals; zero has no sign."""
+    """A number with a fixed number of decimals; zero has no sign.
+
+    What has more than `LONGEST` digits before the point is written with twelve digits and a power.
+    """
     value = round_number(x, Decimal(1).scaleb(-decimals))
     if value.is_nan():
         return "undefined"
     if value.is_infinite():
         return "-∞" if value < 0 else "∞"
+    if value.adjusted() >= LONGEST:
+        with decimal.localcontext(decimal.Context(12, Emax=decimal.MAX_EMAX)):
+            return f"{value.normalize():e}".replace("+", "")
     return f"{value:f}"
 
 

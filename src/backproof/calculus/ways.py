@@ -16,6 +16,7 @@ from backproof.calculus.derive import fold_back
 from backproof.calculus.model import Model
 from backproof.errors import BackproofError
 from backproof.language import syntax as ast
+from backproof.operators.arithmetic import as_float
 from backproof.operators.dims import ONE, Dim
 from backproof.operators.node import Node, postorder, quantities
 from backproof.operators.slow import FUNCTIONS as SLOW_FUNCTIONS
@@ -175,7 +176,7 @@ class Walker:
         slope = leap.slope
         assert slope is not None
         if slope.fill is not None:
-            return _constant(self.name, abs(float(slope.fill)), slope)
+            return _constant(self.name, abs(as_float(slope.fill)), slope)
         rule, at, function = self._rule(leap)
         if rule is not None and at is not None:
             where = f"{function}'({_short(at, 'its argument')})"
@@ -270,7 +271,7 @@ class Walker:
         ]
         if slope.fill is not None:
             root = _root(owner, _entries([node.shape[a] for a in folded], None), self.graph)
-            return (*_constant(owner, abs(float(slope.fill)), slope), *root)
+            return (*_constant(owner, abs(as_float(slope.fill)), slope), *root)
         text = _short(slope, f"slope in {owner}")
         kind = self._kind(slope)
         if slope.is_number:

@@ -11,7 +11,6 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from backproof.calculus.evaluate import Evaluator, defined
 from backproof.calculus.model import Model
 from backproof.calculus.points import Point, draw_points, on_kink
 from backproof.errors import InternalContradiction
-from backproof.operators.arithmetic import decimal_context
+from backproof.operators.arithmetic import DIGITS, decimal_context
 from backproof.operators.node import Node, postorder, quantities
 
 Array = Any
@@ -99,15 +98,15 @@ def _verify(model: Model, root: Node, wrt: str, points: int, seed: int, along: A
         for point in _drawn(model, points, seed):
             if tried == points or point.large:
                 break
-            outcome = _slope(model, point, root, wrt, rng)
-            if outcome is None:
+            run = point.evaluator(model, exact=True)
+            base = run.named(wrt)
+            if not defined(run.value(root)) or on_kink(run, [root], jumps=True):
                 continue
-            run, direction, slope = outcome
+            direction = random_direction(base.shape, rng)
             derived = np.asarray(along(run, direction), dtype=object).ravel()
             if not defined(derived):
                 continue
-            rise = partial(_rise, model, point, root, wrt, run)
-            agrees = _agrees(run, derived, slope, direction, rise)
+            agrees = confirmed(derived, _rising(model, point, root, wrt, run, direction), base)
             if agrees is None:
                 continue
             tried += 1
@@ -115,28 +114,42 @@ def _verify(model: Model, root: Node, wrt: str, points: int, seed: int, along: A
     return Witnessed(tried, failed)
 
 
-def _agrees(
-    run: Evaluator, derived: Array, slope: Array, direction: Array, rise: Rise
-) -> bool | None:
+def random_direction(shape: tuple[int, ...], rng: random.Random) -> Array:
+    """Entries between -1 and 1 with three decimals."""
+    out = np.empty(shape, dtype=object)
+    for index in np.ndindex(*shape):
+        out[index] = Decimal(rng.randint(-1000, 1000)) / 1000
+    return out
+
+
+# The step along the direction -> (what the value rises by from one side to the other, the
+# largest number on the way to either side).
+Rise = Callable[[Decimal], tuple[Array, Decimal]]
+
+
+def confirmed(derived: Array, rise: Rise, base: Array) -> bool | None:
     """Whether the derived slope is the numeric one; None where no step is small enough to tell.
 
-    Close to a pole, such as the logarithm of a tiny probability, a finer step is taken; the two
-    quotients then say how far the finer one can still be off.
+    Close to a pole, such as the logarithm of a tiny probability, finer steps are taken; two
+    quotients then say how far the finer one can still be off. Where the digits of large numbers
+    swallow the step, nothing is told.
     """
-    before = slope.ravel()
-    near = NEAR * max(np.abs(derived).max(), np.abs(before).max(), 1)
-    if (np.abs(derived - before) <= near).all():
-        return True
-    for step in FINER:
-        finer = (rise(step * direction) / (2 * step)).ravel()
-        if not defined(finer):
-            return None
-        doubt = np.abs(finer - before)
-        if (np.abs(derived - finer) <= near + doubt / 10**4).all():
+    scale = max(Decimal(1), np.abs(base).max() / 1000)
+    before: Array | None = None
+    for step in (STEP, *FINER):
+        rose, largest = rise(step * scale)
+        quotient = (rose / (2 * step * scale)).ravel()
+        if not defined(quotient):
+            continue
+        near = NEAR * max(np.abs(derived).max(), np.abs(quotient).max(), 1)
+        gap = np.abs(derived - quotient)
+        doubt = gap * 0 if before is None else np.abs(quotient - before)
+        if (gap <= near + doubt / 10**4).all():
             return True
-        if (doubt <= near).all():
-            return False
-        before = finer
+        if before is not None and (doubt <= near).all():
+            noise = largest * Decimal(10) ** (2 - DIGITS) / (step * scale)
+            return None if gap.max() <= noise else False
+        before = quotient
     return None
 
 
@@ -146,35 +159,23 @@ def _drawn(model: Model, points: int, seed: int) -> Iterator[Point]:
     yield from draw_points(model, points + 4, seed)[points:]
 
 
-Rise = Callable[[Array], Array]
-
-
-def _slope(
-    model: Model, point: Point, root: Node, wrt: str, rng: random.Random
-) -> tuple[Evaluator, Array, Array] | None:
-    """(evaluator at the point, direction, slope of root along it), or None where undefined."""
-    run = point.evaluator(model, exact=True)
-    base = run.named(wrt)
-    if not defined(run.value(root)) or on_kink(run, [root], jumps=True):
-        return None
-    direction = np.empty(base.shape, dtype=object)
-    for index in np.ndindex(*base.shape):
-        direction[index] = Decimal(rng.randint(-1000, 1000)) / 1000
-    slope = _rise(model, point, root, wrt, run, STEP * direction) / (2 * STEP)
-    return (run, direction, slope) if defined(slope) else None
-
-
-def _rise(model: Model, point: Point, root: Node, wrt: str, run: Evaluator, move: Array) -> Array:
-    """root at wrt + move, less root at wrt - move."""
+def _rising(
+    model: Model, point: Point, root: Node, wrt: str, run: Evaluator, direction: Array
+) -> Rise:
+    """How root rises along the direction, from wrt - step to wrt + step."""
     held = held_fixed(model, run, root)
     base = run.named(wrt)
-    sides = []
-    for sign in (1, -1):
-        values = {**point.exact, wrt: base + sign * move}
-        moved = Evaluator(point.sizes, values, model.definitions, exact=True)
-        moved.hold(held)
-        sides.append(moved.value(root))
-    rise: Array = sides[0] - sides[1]
+
+    def rise(step: Decimal) -> tuple[Array, Decimal]:
+        sides, largest = [], Decimal(0)
+        for sign in (1, -1):
+            values = {**point.exact, wrt: base + sign * step * direction}
+            moved = Evaluator(point.sizes, values, model.definitions, exact=True)
+            moved.hold(held)
+            sides.append(moved.value(root))
+            largest = max(largest, moved.largest())
+        return sides[0] - sides[1], largest
+
     return rise
 
 

@@ -204,6 +204,15 @@ class StatementReader(SetReader):
             self._no_statement()
         name, name_span = self.texts[self.at], self.span()
         self.at += 2
+        if self.texts[self.at] == "file" and self.kinds[self.at + 1 : self.at + 3] == [
+            "(",
+            "string",
+        ]:
+            self.fail(
+                "A file gives its value in a declaration; found it in an equation.",
+                hint=f"write given {name} = file({self.texts[self.at + 2]}), or with the set: "
+                f"given {name} in R[n] = file({self.texts[self.at + 2]})",
+            )
         expr = self.comparison()
         return [Equation(name, expr, self.since(start), name_span)]
 

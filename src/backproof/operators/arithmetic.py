@@ -40,13 +40,13 @@ class Float64:
     exact = False
 
     def const(self, value: Fraction) -> float:
-        return float(value)
+        return as_float(value)
 
     def array(self, values: Any) -> Array:
         return np.asarray(values, dtype=np.float64)
 
     def full(self, shape: tuple[int, ...], value: Fraction) -> Array:
-        return np.full(shape, float(value))
+        return np.full(shape, as_float(value))
 
     def apply(self, name: str, x: Array) -> Array:
         return _FLOAT[name](x)
@@ -65,6 +65,14 @@ class Float64:
 
     def det(self, x: Array) -> Array:
         return np.linalg.det(x)
+
+
+def as_float(value: Fraction) -> float:
+    """The nearest double; infinity where the number is too large for one."""
+    try:
+        return float(value)
+    except OverflowError:
+        return float("-inf") if value < 0 else float("inf")
 
 
 def _float_sigmoid(x: Array) -> Array:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from backproof.calculus.model import Model
 from backproof.errors import BackproofError, NotAvailable, Place, SheetError, Source, Span
 from backproof.language import syntax as ast
+from backproof.language.format import unparse
 from backproof.working.spelled import with_latex
 from backproof.working.steps import Step, Working
 
@@ -101,6 +102,13 @@ def _gradient(model: Model, ask: ast.Ask) -> Working:
 
     targets = ask.targets or (ast.Name(require_loss(model)),)
     wrt = ask.wrt or tuple(ast.Name(name) for name in model.learned)
+    if not wrt:
+        raise SheetError(
+            "This sheet learns nothing, so there is no parameter to take the gradient by.",
+            place=model.sheet.place(ask.span),
+            hint=f"say by what: ask gradient {unparse(targets[0])} wrt x; or declare parameters: "
+            "learn W in R[3]",
+        )
     return _together([gradient_working(model, t, w) for t in targets for w in wrt])
 
 

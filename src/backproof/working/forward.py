@@ -58,6 +58,8 @@ def forward_working(model: Model) -> Working:
     names = list(model.sheet.order)
     steps = [*_known(values, model.declared), *_equations(values, names)]
     steps.extend(policy_notes(values, names))
+    if not names:
+        steps.append(Step("equations", "The sheet has no equations.", kind="note"))
     return Working("forward", tuple(steps), _data(values, names))
 
 
