@@ -20,6 +20,7 @@ from backproof.papers.commands import COMMANDS
 if TYPE_CHECKING:
     from backproof.language.sheet import Sheet
     from backproof.render.lines import Line
+    from backproof.render.posed import Posing
     from backproof.working.checking import FileVerdicts
     from backproof.working.report import Report
     from backproof.working.steps import Working
@@ -140,7 +141,7 @@ def work(
     if file is None:
         raise click.UsageError("Missing argument 'FILE'.", ctx)
     report = work_file(file, conventions=conventions)
-    _write(report, json_file, tex_file, html_file, pdf_file, pdf_version)
+    _write(report, file, json_file, tex_file, html_file, pdf_file, pdf_version)
     if json_file == "-":
         from backproof.render.json import dumps, report_data
 
@@ -152,8 +153,21 @@ def work(
     ctx.exit(_tell(report))
 
 
+def _posed(report: Report, file: Path) -> Posing:
+    """How a paper poses its asks; {} for a sheet, and for a paper that asks nothing."""
+    from backproof.errors import BackproofError
+    from backproof.papers.paper import read_paper
+    from backproof.papers.posed import posed_of
+
+    try:
+        return posed_of(read_paper(file)) if report.paper else {}
+    except BackproofError:
+        return {}
+
+
 def _write(
     report: Report,
+    file: Path,
     json_file: str | None,
     tex_file: Path | None,
     html_file: Path | None,
@@ -179,7 +193,7 @@ def _write(
     if pdf_file is not None:
         from backproof.render.typst import pdf
 
-        texts.append((pdf_file, pdf(report, pdf_version)))
+        texts.append((pdf_file, pdf(report, pdf_version, _posed(report, file))))
     for path, text in texts:
         save(path, text)
 

@@ -141,6 +141,48 @@ def test_a_matching_pairs_factors_with_their_derivatives(paper: Paper) -> None:
     assert sorted(match.letters) == list("ABCDE"[: len(match.pairs)])
 
 
+EXAM = (ROOT / "examples" / "exam.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "wrt", "factors"),
+    [
+        ("q01-gradient", "W", {"∂L/∂P", "∂L/∂S", "∂L/∂W"}),
+        ("q05-weighted-logistic", "w", {"∂z/∂w", "∂a/∂z", "∂L/∂a"}),
+        ("q08-gradient", "W1", {"∂zA1/∂W1 · v", "∂zB1/∂W1 · v", "∂aB1/∂zB1", "∂a1/∂aB1"}),
+        ("q09-batch", "W1", {"∂L/∂A2", "∂L/∂Z2", "∂L/∂ZA1", "∂L/∂ZB1"}),
+        ("q10b-update", "W1", {"∂z1/∂W1 · v", "∂a1/∂z1", "∂z2/∂a1", "∂a2/∂z2", "∂L/∂a2"}),
+    ],
+)
+def test_the_exams_gradients_as_choice_and_match(name: str, wrt: str, factors: set[str]) -> None:
+    start = EXAM.index(f"```sheet {name}\n")
+    sheet = EXAM[start : EXAM.index("```\n", start + 5)]
+    made = f"{sheet}ask gradient L wrt {wrt} as choice\nask gradient L wrt {wrt} as match\n```\n"
+    paper = paper_of(parse_markdown(Source("p.md", made)))
+    (sheet_,) = paper.sheets
+    target = next(i.expr for i in sheet_.items if i.kind == "choice")
+    assert target is not None and paper.failures == ()
+    options = choice_of(sheet_, target).options
+    assert [o.right for o in options].count(True) == 1 and len(options) >= 3
+    for option in options:
+        assert refuted(sheet_, f"grad(L, {wrt}) == {option.text}") != option.right
+    match = match_of(sheet_, target)
+    assert factors <= {left for left, _ in match.pairs}
+    assert len({right for _, right in match.pairs}) == len(match.pairs)
+    check = quiz_of(paper)
+    assert check_export(check.entries, moodle_questions(moodle_xml(check))) >= 6
+
+
+def test_a_wrong_choice_is_named_after_the_mistake_not_its_mending() -> None:
+    start = EXAM.index("```sheet q10b-update\n")
+    sheet = EXAM[start : EXAM.index("```\n", start + 5)] + "ask gradient L wrt W1 as choice\n```\n"
+    (made,) = paper_of(parse_markdown(Source("p.md", sheet))).sheets
+    target = next(i.expr for i in made.items if i.kind == "choice")
+    assert target is not None
+    named = {o.text.replace(" ", ""): o.mistake for o in choice_of(made, target).options}
+    assert named["D1@W2.T@D2@(a2-x)@x.T"] == "a factor missing"  # the 2 has gone
+
+
 def test_the_command_writes_what_it_has_checked(tmp_path: Path) -> None:
     out = tmp_path / "paper.xml"
     result = CliRunner().invoke(main, ["quiz", str(PAPER), "--to", "moodle", "--out", str(out)])

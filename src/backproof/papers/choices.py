@@ -10,7 +10,8 @@ from __future__ import annotations
 import copy
 import random
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -27,6 +28,7 @@ from backproof.papers.naming import edits_of, right_form
 from backproof.papers.paper import GRADIENT, VALUE, Item, PaperSheet
 from backproof.working.claims import REFUTED, Judge
 from backproof.working.gradient import gradient_working
+from backproof.working.steps import Step
 
 WRONG_CHOICES = 3
 CANDIDATES = 160
@@ -192,26 +194,46 @@ def _alike(a: list[Any], b: list[Any]) -> bool:
 
 
 def match_of(sheet: PaperSheet, target: ast.Expr) -> Match:
-    """Each factor of a gradient's chain, to be matched to its local derivative."""
+    """Each factor of a gradient's chain, to be matched to its local derivative.
+
+    Where the chain is no product, each gradient on the way stands for a factor.
+    """
     if not isinstance(target, ast.Apply) or target.op != "grad":
         raise NotAvailable(f"'{unparse(target)}' is no gradient, so it has no chain to match.")
     working = gradient_working(sheet.model, target.args[0], target.args[1])
-    factors = dict.fromkeys(
-        label
-        for step in working.steps
-        if step.kind == "chain"
-        for label in _FACTOR.findall(step.text.partition(" = ")[2])
-    )
-    pairs: list[tuple[str, str]] = []
-    for label in factors:
-        for step in working.steps:
-            left, sign, right = step.text.partition(" = ")
-            if step.kind == "local" and step.label == label and sign:
-                if right not in [r for _, r in pairs]:
-                    pairs.append((left, right))
-                break
+    pairs = _factor_pairs(working.steps) or _backward_pairs(working.steps)
     if len(pairs) < 3:  # two leave nothing to choose
         raise NotAvailable(f"the chain of '{unparse(target)}' is too short to be matched.")
     shown = [right for _, right in pairs]
     random.Random(f"{sheet.name} {unparse(target)}").shuffle(shown)
     return Match(unparse(target), tuple(pairs), tuple(shown))
+
+
+def _factor_pairs(steps: Sequence[Step]) -> list[tuple[str, str]]:
+    """The factors of the chain along every path, each once, with their local derivatives."""
+    factors = dict.fromkeys(
+        label
+        for step in steps
+        if step.kind == "chain"
+        for label in _FACTOR.findall(step.text.partition(" = ")[2] or step.text)
+    )
+    return _told([next(_locals(steps, label), ("", "")) for label in factors])
+
+
+def _backward_pairs(steps: Sequence[Step]) -> list[tuple[str, str]]:
+    """Where the chain is no product of matrices: each gradient on the way, in its shortest form."""
+    labels = dict.fromkeys(s.label for s in steps if s.kind == "local" and "[" not in s.label)
+    return _told([list(_locals(steps, label))[-1] for label in labels])
+
+
+def _locals(steps: Sequence[Step], label: str) -> Iterator[tuple[str, str]]:
+    for step in steps:
+        left, sign, right = step.text.partition(" = ")
+        if step.kind == "local" and step.label == label and sign:
+            yield left, right
+
+
+def _told(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The pairs whose right side no other has: two that say the same could be exchanged."""
+    counts = Counter(right for _, right in pairs)
+    return [(left, right) for left, right in pairs if right and counts[right] == 1]

@@ -19,7 +19,15 @@ from backproof.language.format import unparse
 from backproof.operators.node import Node
 from backproof.papers.paper import GRADIENT, Item, PaperSheet
 from backproof.working.claims import Judge
-from backproof.working.mending.edits import SIGN, TRANSPOSE
+from backproof.working.mending.edits import (
+    DERIVATIVE,
+    FACTOR_EXTRA,
+    FACTOR_MISSING,
+    SIGN,
+    TERM_EXTRA,
+    TERM_MISSING,
+    TRANSPOSE,
+)
 from backproof.working.mending.factors import Families
 from backproof.working.mending.pieces import Pieces
 from backproof.working.mending.spelling import Spelling
@@ -29,6 +37,12 @@ Array = Any
 MOST_EDITS = 500
 MOST_SLIPPED = 120  # below a wrong value, where every edit is worked out anew
 POINT = "the decimal point"
+# An edit is named after what it mends; done to the right form, it makes the opposite mistake.
+BACKWARDS = {
+    FACTOR_EXTRA: FACTOR_MISSING, FACTOR_MISSING: FACTOR_EXTRA,
+    TERM_EXTRA: TERM_MISSING, TERM_MISSING: TERM_EXTRA,
+    DERIVATIVE: "a derivative in place of its function",
+}  # fmt: skip
 TURNED = "the entries turned round"
 
 
@@ -226,7 +240,7 @@ def edits_of(
             continue
         seen.add(node.id)
         text = re.sub(r"\s+", " ", unparse(side))
-        found.append((edit.what, text, node))
+        found.append((BACKWARDS.get(edit.what, edit.what), text, node))
         if len(found) >= most:
             break
     return found

@@ -136,7 +136,7 @@ def _entry(sheet: PaperSheet, item: Item, marker: SheetMarker, context: str) -> 
         options = choice_of(sheet, item.expr).options
         return replace(base, kind=CHOOSE, prompt=f"Which is {unparse(item.expr)}?", options=options)
     if item.kind == MATCH and item.expr is not None:
-        prompt = f"Match each factor of {unparse(item.expr)} to its local derivative."
+        prompt = f"The chain of {unparse(item.expr)}: match each derivative to its form."
         return replace(base, kind=PAIRS, prompt=prompt, pairs=match_of(sheet, item.expr).pairs)
     if item.kind == SHAPE:
         prompt = f"What is the shape of {item.prompt}? Write it as (rows, columns)."

@@ -16,6 +16,7 @@ from backproof.render.drawings.choose import drawings
 from backproof.render.drawings.labels import shape_said
 from backproof.render.formula import FormulaError
 from backproof.render.prose import told_apart, typst_prose
+from backproof.render.posed import Posed, Posing
 from backproof.render.terminal import summary
 from backproof.render.typst_math import string, typst_math
 from backproof.render.verdicts import MOST_NAMES, counts, value_text
@@ -63,9 +64,12 @@ PREAMBLE = """\
 """
 
 
-def pdf(report: Report, version: Version = "solutions") -> bytes:
-    """A file's report as PDF; MissingExtra where Typst is not installed."""
-    return compile_pdf(document(report, version))
+def pdf(report: Report, version: Version = "solutions", posed: Posing | None = None) -> bytes:
+    """A file's report as PDF; MissingExtra where Typst is not installed.
+
+    posed   how a paper poses its asks: marks, choices, pairs to match
+    """
+    return compile_pdf(document(report, version, posed))
 
 
 def compile_pdf(source: str) -> bytes:
@@ -80,8 +84,8 @@ def compile_pdf(source: str) -> bytes:
     return made
 
 
-def document(report: Report, version: Version = "solutions") -> str:
-    """A file's report as Typst source."""
+def document(report: Report, version: Version = "solutions", posed: Posing | None = None) -> str:
+    """A file's report as Typst source; *posed* is how a paper poses its asks."""
     title = report.title or report.file
     if not report.paper and len(report.sheets) == 1:
         title = report.sheets[0].title or title
@@ -89,12 +93,15 @@ def document(report: Report, version: Version = "solutions") -> str:
     answered = False
     for block in report.blocks:
         if isinstance(block, str):
+    places = {id(one): k for k, one in enumerate(report.sheets)}
             text = _without_title(block, title)
             shown = text if version == "solutions" else told_apart(text, answered)[1]
             body.append(typst_prose(shown))
             answered = False
         else:
-            body.append(sheet(block, paper=report.paper, version=version))
+            at = places[id(block)]
+            own = {k: p for (place, k), p in (posed or {}).items() if place == at}
+            body.append(sheet(block, paper=report.paper, version=version, posed=own))
             answered = True
     return whole(title, "\n".join(body))
 
@@ -112,7 +119,13 @@ def whole(title: str, body: str) -> str:
 # --- sheets --------------------------------------------------------------------------------------
 
 
-def sheet(sheet: SheetReport, *, paper: bool = False, version: Version = "solutions") -> str:
+def sheet(
+    sheet: SheetReport,
+    *,
+    paper: bool = False,
+    version: Version = "solutions",
+    posed: Mapping[int, Posed] | None = None,
+) -> str:
     """One sheet: what it says, and in the solutions its answers and verdicts."""
     out: list[str] = []
     if sheet.title and paper:
@@ -127,15 +140,18 @@ def sheet(sheet: SheetReport, *, paper: bool = False, version: Version = "soluti
     if sheet.error is not None and version == "solutions":
         out.append('#part("This sheet cannot be worked")')
         out.append(f"#source({string(render_error(sheet.error))})")
-    for working in sheet.asks:
+    for k, working in enumerate(sheet.asks):
+        how = (posed or {}).get(k, Posed())
         blanked = bool(working.data.get("blanks"))
         if version == "solutions":
             out += working_lines(working, [w for w in sheet.asks if w is not working])
         elif version == "blanks" and blanked:
             out += working_lines(without_key(working), ())
         else:
-            asked = working.ask.partition(" blank ")[0]
-            out.append(f"#note(0)[*To work out:* #raw({string(asked)})]")
+            out.append(_to_answer(working, how))
+        if how.marks and (version == "solutions" or (version == "blanks" and blanked)):
+            out.append(f"#small({string(f'{how.marks}.')})")
+        out += _posed_lines(how, solved=version == "solutions")
     if sheet.claims and version == "solutions":
         out += _claims(sheet.claims, sheet.formulas)
     return "\n".join(out)
@@ -143,6 +159,60 @@ def sheet(sheet: SheetReport, *, paper: bool = False, version: Version = "soluti
 
 def declared_lines(statements: str) -> str:
     """The lines of a sheet that say what is given and learned."""
+def _to_answer(working: Working, how: Posed) -> str:
+    """What is to be worked out, and for how many marks."""
+    asked = working.ask.partition(" blank ")[0]
+    marks = f" #h(1fr) {string_text(f'({how.marks})')}" if how.marks else ""
+    chosen = [p for p in how.parts if p.options]
+    if not chosen:
+        return f"#note(0)[*To work out:* #raw({string(asked)}){marks}]"
+    word = "To match" if chosen[0].left else "To choose"
+    return f"#note(0)[*{word}:* #raw({string(asked)}){marks}]"
+
+
+def _posed_lines(how: Posed, *, solved: bool) -> Iterator[str]:
+    """Choices, pairs and what else a question asks for, line by line."""
+    for part in how.parts:
+        if not part.options:
+            if not solved:
+                yield f"#note(1)[#raw({string(part.prompt[1])}): {_text(part.words)}]"
+            continue
+        prompt = formula(*part.prompt)
+        if part.left:
+            yield f"#note(1)[The chain of {prompt}: one letter for each derivative.]"
+            rows = []
+            for k, left in enumerate(part.left):
+                letter = part.answer[k] if solved else "…"
+                rows.append(f"[{formula(*left)}], [{letter}]")
+            right = [f"[{o.letter}], [{formula(*o.said)}]" for o in part.options]
+            both = f"grid(columns: 2, column-gutter: 5em, {_cells(rows)}, {_cells(right)})"
+            yield f"#block(inset: (left: 1.5em), breakable: false)[#{both}]"
+            continue
+        yield f"#note(1)[Which is {prompt}?]"
+        rows = []
+        for option in part.options:
+            why = ""
+            if solved:
+                told = "right" if option.right else f"wrong: {option.why}"
+                why = f" #h(1em) #small({string(told)})"
+            letter = f"*{option.letter}*" if solved and option.right else option.letter
+            rows.append(f"[{letter}], [{formula(*option.said)}{why}]")
+        yield f"#block(inset: (left: 1.5em), breakable: false)[#{_cells(rows)}]"
+
+
+def _cells(rows: Sequence[str]) -> str:
+    """Rows of two cells."""
+    return (
+        "grid(columns: (auto, auto), column-gutter: 1em, row-gutter: 0.9em, align: horizon, "
+        + ", ".join(rows) + ")"
+    )  # fmt: skip
+
+
+def string_text(text: str) -> str:
+    """A text inside of content."""
+    return f"#{string(text)}"
+
+
     words = ("given ", "learn ", "let ", "assume ", "layout ", "round ")
     return "\n".join(row for row in statements.split("\n") if row.startswith(words))
 
