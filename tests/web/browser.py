@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import uvicorn
@@ -17,6 +18,11 @@ from backproof.web.app import make_app
 from backproof.web.limits import Limits
 from backproof.web.server import bound
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+PATIENCE = 30_000  # milliseconds that a busy machine may take for anything
+STILL: dict[str, Any] = {"reduced_motion": "reduce"}  # contrast is judged when nothing fades
 ROOT = Path(__file__).resolve().parent.parent.parent
 EDITOR = ROOT / "src" / "backproof" / "web" / "assets" / "editor"
 BUILD = ROOT / "build" / "editor"
@@ -70,3 +76,45 @@ def served(limits: Limits | None = None, workers: int = 2) -> Iterator[str]:
         server.should_exit = True
         thread.join(10)
         sock.close()
+
+
+class Seen:
+    """What a page asked for and complained about."""
+
+    def __init__(self) -> None:
+        self.requests: list[str] = []
+        self.faults: list[str] = []
+
+    def refused(self, count: int) -> None:
+        """Takes so many complaints about refused requests away, which must be there."""
+        refused = [fault for fault in self.faults if "the server responded with a status" in fault]
+        assert len(refused) == count, self.faults
+        self.faults = [fault for fault in self.faults if fault not in refused]
+
+
+def write(page: Page, text: str) -> None:
+    """Puts a text in place of the whole sheet, as pasting does."""
+    page.locator(".cm-content").focus()
+    page.keyboard.press("Control+A")
+    page.keyboard.insert_text(text)
+
+
+def saved(page: Page, form: str, name: str = "") -> bytes:
+    """What the page downloads in a form of its menu, under the name expected."""
+    page.locator("#download summary").click()
+    with page.expect_download(timeout=PATIENCE) as download:
+        page.get_by_role("button", name=form, exact=True).click()
+    assert not name or download.value.suggested_filename == name
+    return download.value.path().read_bytes()
+
+
+def faults(page: Page, source: str) -> list[str]:
+    """What axe-core finds serious or critical."""
+    page.evaluate(f"() => {{ if (!window.axe) {{ {source} }} }}")
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    return [
+        f"{v['id']}: {node['html'][:200]} {node['failureSummary'][:300]}"
+        for v in found
+        if v["impact"] in ("serious", "critical")
+        for node in v["nodes"][:3]
+    ]

@@ -26,6 +26,7 @@ from backproof.web import worker
 from backproof.web.gallery import examples
 from backproof.web.guard import Guard
 from backproof.web.limits import Limits
+from backproof.web.papers_desk import FILES as PAPER_FILES
 from backproof.web.pool import Pool, default_size
 from backproof.web.uploads import Uploads, check_name
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 ASSETS = {
     "page.css": "text/css", "page.js": "text/javascript", "parts.js": "text/javascript",
+    "paper.css": "text/css", "take.js": "text/javascript", "paper.js": "text/javascript",
     "editor.js": "text/javascript", "editor.LICENSE.txt": "text/plain", "icon.svg": "image/svg+xml",
 }  # fmt: skip
 ASKS = ("shapes", "forward", "value", "tree", "gradient", "step", "batch", "slow", "weights",
@@ -124,8 +126,11 @@ def make_app(
 
         return Route(path, endpoint, methods=[method])
 
+    from backproof.web.papers_app import PATHS
+
     app = Starlette(
         routes=[
+            *(route(*path) for path in PATHS),
             route("/", _page, "GET"),
             route("/assets/{name}", _asset, "GET"),
             route("/api/start", _start, "GET"),
@@ -146,12 +151,13 @@ def make_app(
 # --- what stands still ---------------------------------------------------------------------------
 
 
-def _read(name: str) -> bytes:
+def read_asset(name: str) -> bytes:
+    """A file of the page."""
     return (files("backproof.web") / "assets" / name).read_bytes()
 
 
 async def _page(site: Site, request: Request) -> Response:
-    return Response(_read("page.html"), media_type="text/html; charset=utf-8")
+    return Response(read_asset("page.html"), media_type="text/html; charset=utf-8")
 
 
 async def _asset(site: Site, request: Request) -> Response:
@@ -162,7 +168,7 @@ async def _asset(site: Site, request: Request) -> Response:
         return Response(style(page=True), media_type="text/css")
     if name not in ASSETS:
         raise Turned(404, "There is no such file.")
-    return Response(_read(name), media_type=ASSETS[name])
+    return Response(read_asset(name), media_type=ASSETS[name])
 
 
 async def _start(site: Site, request: Request) -> Response:
@@ -170,14 +176,22 @@ async def _start(site: Site, request: Request) -> Response:
         "start": site.start,
         "examples": [{"name": e.name, "title": e.title, "group": e.group} for e in examples()],
         "words": {
-            "statements": sorted(STATEMENT_WORDS), "words": list(ASKS),
+            "statements": sorted({*STATEMENT_WORDS, "vary"}), "words": list(ASKS),
             "sets": sorted({"R", "Rpos", *NAMED_SETS}), "constants": list(CONSTANTS),
             "functions": [{"name": n, "detail": _detail(n, s)} for n, s in FUNCTIONS.items()],
         },
-        "forms": [form for form in FORMS if form != "pdf" or find_spec("typst") is not None],
+        "forms": [form for form in FORMS if form != "pdf" or _prints()],
+        "paper_files": [
+            to for to, (media, _) in PAPER_FILES.items() if "pdf" not in media or _prints()
+        ],
         "limits": {"text": site.limits.text, "upload": site.limits.upload,
                    "seconds": site.limits.seconds},
     })  # fmt: skip
+
+
+def _prints() -> bool:
+    """Whether PDF can be written."""
+    return find_spec("typst") is not None
 
 
 def _detail(name: str, signature: Signature) -> str:
@@ -198,10 +212,11 @@ async def _example(site: Site, request: Request) -> Response:
 
 
 async def _work(site: Site, request: Request) -> Response:
-    session = _session(request)
-    body = await _json(site, request)
-    what = {key: _text(body, key) for key in ("text", "view", "option")}
-    return Stream(site, session, site.job(session, "work", **what))
+    session = session_of(request)
+    body = await read_json(site, request)
+    what = {key: text_of(body, key) for key in ("text", "view", "option")}
+    kind = "local" if what["view"] == "local" else "work"
+    return Stream(site, session, site.job(session, "work", at=_place(body), **what), kind)
 
 
 class Stream(Response):
@@ -212,14 +227,13 @@ class Stream(Response):
 
     media_type = "application/x-ndjson"
 
-    def __init__(self, site: Site, session: str, job: dict[str, Any]) -> None:
+    def __init__(self, site: Site, session: str, job: dict[str, Any], kind: str) -> None:
         super().__init__()
-        self.site, self.session, self.job = site, session, job
+        self.site, self.session, self.job, self.kind = site, session, job, kind
         del self.headers["content-length"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        kind = "local" if self.job.get("view") == "local" else "work"
-        newer = self.site.replace(self.session, kind)
+        newer = self.site.replace(self.session, self.kind)
         gone = asyncio.create_task(_gone(receive))
         late = asyncio.create_task(newer.wait())
         events = self.site.pool.run(self.job, self.session)
@@ -249,7 +263,7 @@ class Stream(Response):
         finally:
             gone.cancel()
             late.cancel()
-            self.site.ended(self.session, kind, newer)
+            self.site.ended(self.session, self.kind, newer)
             await events.aclose()  # type: ignore[attr-defined]
 
 
@@ -259,21 +273,21 @@ async def _gone(receive: Receive) -> None:
 
 
 async def _export(site: Site, request: Request) -> Response:
-    session = _session(request)
-    body = await _json(site, request)
-    to = _text(body, "to")
+    session = session_of(request)
+    body = await read_json(site, request)
+    to = text_of(body, "to")
     if to not in FORMS:
         raise Turned(400, "The page writes html, tex, pdf and json.")
-    job = site.job(session, "export", text=_text(body, "text"), to=to)
+    job = site.job(session, "export", text=text_of(body, "text"), to=to, at=_place(body))
     content = b""
     async for event in site.pool.run(job, session):
-        content = _one(event) or content
+        content = one(event) or content
     media, ending = FORMS[to]
     name = {"content-disposition": f'attachment; filename="sheet.{ending}"'}
     return Response(content, media_type=media, headers=name)
 
 
-def _one(event: dict[str, Any]) -> bytes:
+def one(event: dict[str, Any]) -> bytes:
     """The content of a file event; what went wrong as a reason to turn the request down."""
     if event["kind"] == "file":
         return base64.b64decode(event["content"])
@@ -290,18 +304,18 @@ def _one(event: dict[str, Any]) -> bytes:
 
 
 async def _files(site: Site, request: Request) -> Response:
-    return JSONResponse({"files": site.uploads.names(_session(request))})
+    return JSONResponse({"files": site.uploads.names(session_of(request))})
 
 
 async def _upload(site: Site, request: Request) -> Response:
-    session = _session(request)
+    session = session_of(request)
     name = check_name(request.path_params["name"])
     content = await _body(request, site.limits.upload)
     path = site.uploads.add(session, name, content)
     held: dict[str, Any] = {}
     try:
         async for event in site.pool.run(site.job(session, "file", name=name), session):
-            _one(event)
+            one(event)
             held = event if event["kind"] == "held" else held
     except (Turned, asyncio.CancelledError):
         path.unlink(missing_ok=True)
@@ -310,7 +324,7 @@ async def _upload(site: Site, request: Request) -> Response:
 
 
 async def _remove(site: Site, request: Request) -> Response:
-    session = _session(request)
+    session = session_of(request)
     if site.uploads.has(session):
         site.uploads.remove(session, request.path_params["name"])
     return JSONResponse({"files": site.uploads.names(session)})
@@ -319,7 +333,8 @@ async def _remove(site: Site, request: Request) -> Response:
 # --- what a request brings -----------------------------------------------------------------------
 
 
-def _session(request: Request) -> str:
+def session_of(request: Request) -> str:
+    """The open page that a request comes from."""
     session = request.headers.get("x-backproof-page", "")
     if not _SESSION.fullmatch(session):
         raise Turned(400, "The request does not say which open page it comes from.")
@@ -338,7 +353,8 @@ async def _body(request: Request, most: int) -> bytes:
     return b"".join(parts)
 
 
-async def _json(site: Site, request: Request) -> dict[str, Any]:
+async def read_json(site: Site, request: Request) -> dict[str, Any]:
+    """The JSON object that a request brings."""
     if request.headers.get("content-type", "").split(";")[0].strip() != "application/json":
         raise Turned(415, "Expected JSON.")
     try:
@@ -350,8 +366,17 @@ async def _json(site: Site, request: Request) -> dict[str, Any]:
     return body
 
 
-def _text(body: dict[str, Any], key: str) -> str:
+def text_of(body: dict[str, Any], key: str) -> str:
+    """A text of a request, or "" where it has none."""
     value = body.get(key, "")
     if not isinstance(value, str):
         raise Turned(400, f"'{key}' must be text.")
     return value.encode("utf-8", "replace").decode()
+
+
+def _place(body: dict[str, Any]) -> int:
+    """Where the cursor is, in UTF-16 units."""
+    at = body.get("at", 0)
+    if type(at) is not int or not 0 <= at < 2**31:
+        raise Turned(400, "'at' must be a place in the text.")
+    return at

@@ -24,9 +24,10 @@ from backproof.errors import (
     Source,
 )
 from backproof.language import syntax as ast
-from backproof.language.sheet import Sheet, parse_sheet
+from backproof.language.sheet import Sheet
 from backproof.render.html import Page, inline
 from backproof.web.limits import Limits, check_files, check_sheet, check_text
+from backproof.web.papers_desk import NAME, PaperDesk, document_of, is_paper, sheet_of
 from backproof.working.report import as_error, failed
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 Event = dict[str, Any]
 Say = Callable[[Event], None]
 Check = Callable[[], None]
-NAME = "sheet"  # what errors call the text of the page
 KEPT = 24  # sheets whose derivations are kept
 MOST_VALUES = 400  # entries of a value that is told beside its name
 LARGEST_VALUES = 20_000  # entries of all given values, beyond which none is told
@@ -76,8 +76,9 @@ class Kept:
 class Desk:
     """Works jobs, one at a time. A job is a dict:
 
-    do       work | export | file
-    text     the sheet
+    do       work | export | file, or one of `papers_desk`
+    text     the sheet, or a paper with sheets in it
+    at       of a paper: the place, in UTF-16 units, whose sheet is worked
     view     work: working | shapes | values | tree | gradient | batch | slow | claims | local
     option   what the view is about: a name, or "rows"
     folder   where the page's data files are, or ""; `files` are their names
@@ -86,11 +87,15 @@ class Desk:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._kept: OrderedDict[Any, Kept] = OrderedDict()
-        self._doing = {"work": self._work, "export": self._export, "file": self._file}
+        self._papers = PaperDesk(limits)
+        self._doing = {
+            "work": self._work, "export": self._export, "file": self._file, **self._papers.doing,
+        }  # fmt: skip
 
     def forget(self) -> None:
         """Lets go of everything kept."""
         self._kept.clear()
+        self._papers.forget()
 
     def work(self, job: Event, say: Say, check: Check) -> None:
         """Works one job. What is wrong with a sheet is said, not raised."""
@@ -114,7 +119,7 @@ class Desk:
 
     def _read(self, job: Event) -> Sheet:
         check_text(job["text"], self.limits)
-        sheet = parse_sheet(Source(NAME, job["text"]))
+        sheet = sheet_of(job["text"], int(job.get("at") or 0))
         check_sheet(sheet, self.limits)
         check_files(sheet, frozenset(job.get("files", ())))
         return sheet
@@ -123,7 +128,7 @@ class Desk:
         """What is kept of the sheet; its model stands on the sheet as it is now."""
         from backproof.calculus.model import build_model
 
-        key = (_definitions(sheet), _stamps(sheet))
+        key = (_definitions(sheet), stamps(sheet))
         kept = self._kept.get(key)
         if kept is None:
             kept = Kept(build_model(sheet))
@@ -151,6 +156,8 @@ class Desk:
         say({
             "kind": "read", "names": _names(kept), "parts": len(asks) + (fault is not None),
             "claims": len(claims), "learned": list(sheet.learned), "title": sheet.title,
+            "region": [units(sheet.source.text, sheet.region.start),
+                       units(sheet.source.text, sheet.region.end)],
         })  # fmt: skip
         if fault is not None:
             say({"kind": "part", "index": 0, "html": _failed(view, fault)})
@@ -276,9 +283,13 @@ class Desk:
         from backproof.language.markdown import Document, SheetBlock
         from backproof.working.report import work_document
 
-        sheet = self._read(job)
-        block = SheetBlock("", sheet.region, sheet, None)
-        report = work_document(Document(sheet.source, sheet.title, (block,)), paper=False)
+        if is_paper(job["text"]):
+            document = document_of(job["text"], self.limits, frozenset(job.get("files", ())))
+            report = work_document(document, paper=True)
+        else:
+            sheet = self._read(job)
+            block = SheetBlock("", sheet.region, sheet, None)
+            report = work_document(Document(sheet.source, sheet.title, (block,)), paper=False)
         check()
         content = exported(report, str(job.get("to", "")))
         say({"kind": "file", "content": base64.b64encode(content).decode("ascii")})
@@ -349,7 +360,7 @@ def _definitions(sheet: Sheet) -> str:
     )
 
 
-def _stamps(sheet: Sheet) -> tuple[Any, ...]:
+def stamps(sheet: Sheet) -> tuple[Any, ...]:
     """What tells whether the files of a sheet are still the same."""
     found = []
     for declaration in sheet.declarations.values():

@@ -1,4 +1,4 @@
-"""The examples: sheets that come with the package, by their names and titles."""
+"""The examples: sheets and papers that come with the package, by their names and titles."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FIRST = ("logistic", "mlp", "siamese", "softmax", "svm", "autoencoder")
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A sheet that comes with the package."""
+    """A sheet or a paper that comes with the package."""
 
     name: str
     title: str
@@ -34,10 +34,11 @@ def folder() -> Path | None:
 
 @cache
 def examples() -> tuple[Example, ...]:
-    """Every example: networks first, then the questions of the exam in their order."""
+    """Every example: networks first, then the questions of the exam in their order, then papers."""
     place = folder()
     found = []
-    for path in sorted(place.glob("*.sheet")) if place is not None else ():
+    paths = sorted(place.iterdir()) if place is not None else []
+    for path in (p for p in paths if p.suffix in (".sheet", ".md")):
         try:
             text = read_source(path).text
         except BackproofError:
@@ -45,6 +46,9 @@ def examples() -> tuple[Example, ...]:
         head = text.split("\n", 1)[0]
         title = head.lstrip("# ").strip() if head.startswith("#") else path.stem
         group = "Networks" if path.stem in FIRST else "Questions of an exam"
+        if path.suffix == ".md":
+            group = "Papers"
         found.append(Example(path.stem, title, text, group))
     rank = {name: k for k, name in enumerate(FIRST)}
-    return tuple(sorted(found, key=lambda e: (rank.get(e.name, len(FIRST)), e.name)))
+    last = len(FIRST)
+    return tuple(sorted(found, key=lambda e: (e.group == "Papers", rank.get(e.name, last), e.name)))

@@ -83,21 +83,16 @@ def bound(host: str, port: int | None) -> socket.socket:
 
 
 def opened(file: Path, limits: object) -> tuple[dict[str, str], dict[str, bytes]]:
-    """(name and text of a sheet, the data files beside it that it names)."""
+    """(name and text of a sheet or a paper, the data files beside it that it names)."""
     from backproof.language.files import MARKDOWN, read_source
     from backproof.web.limits import Limits
+    from backproof.web.papers_desk import is_paper
     from backproof.web.uploads import check_name
 
     assert isinstance(limits, Limits)
-    source = read_source(file)
-    text = source.text
-    if file.suffix.lower() in MARKDOWN:
-        from backproof.language.markdown import parse_markdown
-
-        blocks = parse_markdown(source).sheets
-        if not blocks:
-            raise FileProblem(f"'{file}' has no sheet; expected a fence marked `sheet`.")
-        text = source.slice(blocks[0].span)
+    text = read_source(file).text
+    if file.suffix.lower() in MARKDOWN and not is_paper(text):
+        raise FileProblem(f"'{file}' has no sheet; expected a fence marked `sheet`.")
     files: dict[str, bytes] = {}
     for name in named_files(text):
         path = file.parent / check_name(name)
@@ -107,12 +102,17 @@ def opened(file: Path, limits: object) -> tuple[dict[str, str], dict[str, bytes]
 
 
 def named_files(text: str) -> list[str]:
-    """The data files that a sheet names, as far as it can be read."""
+    """The data files that a sheet or the sheets of a paper name, as far as they can be read."""
     from backproof.errors import Source
+    from backproof.language.markdown import parse_markdown
     from backproof.language.sheet import parse_sheet
+    from backproof.web.papers_desk import is_paper
 
+    source = Source("sheet", text)
     try:
-        sheet = parse_sheet(Source("sheet", text))
+        blocks = parse_markdown(source).sheets if is_paper(text) else ()
+        sheets = [b.sheet for b in blocks] if blocks else [parse_sheet(source)]
     except BackproofError:
         return []
-    return [d.file for d in sheet.declarations.values() if d.file is not None]
+    declared = [d for sheet in sheets if sheet is not None for d in sheet.declarations.values()]
+    return [d.file for d in declared if d.file is not None]

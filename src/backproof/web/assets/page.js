@@ -2,10 +2,11 @@
 // here is only what the reader does and sees.
 
 import { makeEditor } from "./editor.js";
-import { ask, button, byId, events, fill, make, packed, post, save, slots, unpacked } from "./parts.js";
+import { authorsView } from "./paper.js";
+import { ask, button, byId, events, fill, make, packed, post, save, slots, stopped, unpacked } from "./parts.js";
 
 const VIEWS = [
-  ["working", "Working"], ["shapes", "Shapes"], ["values", "Values"], ["tree", "Tree"],
+  ["paper", "Paper"], ["working", "Working"], ["shapes", "Shapes"], ["values", "Values"], ["tree", "Tree"],
   ["gradient", "Gradient"], ["batch", "Batch"], ["slow", "Slow"], ["claims", "Claims"],
 ];
 const PAUSE = 60; // milliseconds without a keystroke before a sheet is worked
@@ -14,9 +15,10 @@ const SLOW = 450; // milliseconds after which progress is shown
 
 const state = {
   view: "working", names: new Map(), learned: [], options: {}, verdicts: [], run: null, timer: 0,
-  took: 0, about: null, typed: null,
+  took: 0, about: null, typed: null, paper: false, region: [0, 0],
 };
 let editor;
+let author;
 
 // --- saying --------------------------------------------------------------------------------------
 
@@ -68,7 +70,9 @@ async function work() {
   }, SLOW);
   const page = new Page(view);
   try {
-    for await (const event of events({ text, view, option: state.options[view] ?? "" }, run.signal)) {
+    const job = view === "paper" ? author.job(text, run.signal)
+      : events({ text, view, option: state.options[view] ?? "", at: editor.place() }, run.signal);
+    for await (const event of job) {
       if (state.run !== run) return;
       page[event.kind]?.(event);
     }
@@ -107,11 +111,25 @@ class Page {
     this.answered();
   }
 
+  paper(event) {
+    author.head(event);
+    titled(event.title);
+    this.total = event.sections;
+    byId("fault").hidden = true;
+    editor.underline([]);
+    editor.verdicts([]);
+  }
+
+  section(event) {
+    author.section(event);
+    this.step();
+  }
+
   read(event) {
+    state.region = event.region;
     state.names = new Map(event.names.map((n) => [n.name, n]));
     state.learned = event.learned;
-    byId("title").textContent = event.title;
-    document.title = event.title ? `${event.title} · backproof` : "backproof";
+    titled(event.title);
     this.total = event.parts + event.claims || 1;
     this.parts = slots(byId("parts"), event.parts);
     byId("claims").hidden = !event.claims;
@@ -160,21 +178,14 @@ class Page {
     if (event.hint) fault.append(make("p", { className: "hint", textContent: `Hint: ${event.hint}.` }));
     if (event.line) fault.append(button(`Go to line ${event.line}`, () => editor.goTo(event.from, event.to)));
     fault.hidden = false;
-    for (const slot of document.querySelectorAll("#parts > *, #claims li")) slot.classList.add("stale");
+    for (const slot of document.querySelectorAll("#parts > *, #claims li, #paper > *")) slot.classList.add("stale");
     this.failed = true;
     show(event.line ? `error in line ${event.line}` : "error", true);
     say(`Error${event.line ? ` in line ${event.line}` : ""}: ${said(event)}`);
   }
 
   stopped(event) {
-    const seconds = event.seconds ? ` after ${event.seconds} seconds` : "";
-    const why = {
-      time: `This took too long and was stopped${seconds}.`,
-      died: "This took too much memory and was stopped.",
-      memory: "This took too much memory and was stopped.",
-      large: "The answer is too large to be shown here.",
-      busy: "The server has too much to do at the moment. Type again to try again.",
-    }[event.why];
+    const why = stopped(event);
     if (why) this.trouble(why);
   }
 
@@ -199,9 +210,14 @@ class Page {
       state.verdicts = this.list;
       editor.verdicts(this.list);
       show(told ? `claims: ${told}` : "worked", Boolean(counts.refuted));
-    } else show("worked");
+    } else show(this.view === "paper" ? author.said() : "worked", this.view === "paper" && author.wrong());
     say(`Worked. ${told ? `Claims: ${told}.` : ""}`);
   }
+}
+
+function titled(title) {
+  byId("title").textContent = title;
+  document.title = title ? `${title} · backproof` : "backproof";
 }
 
 const said = (event) => event.message + (event.hint ? `\nHint: ${event.hint}.` : "");
@@ -233,7 +249,8 @@ async function judgeTyped() {
     return;
   }
   const mine = judging = new AbortController();
-  const text = editor.text();
+  const whole = editor.text();
+  const text = state.paper ? whole.slice(...state.region) : whole;
   const lines = text.split("\n").filter((line) => !/^\s*(claim|ask)\b/.test(line) || /[([{]\s*$/.test(line));
   try {
     for await (const event of events({ text: `${lines.join("\n")}\nclaim ${typed}`, view: "claims", option: "typed" }, mine.signal)) {
@@ -253,8 +270,9 @@ async function judgeTyped() {
         }, "small mend"));
       }
       row.append(button("Add to the sheet", () => {
-        const whole = editor.text();
-        editor.splice(whole.length, whole.length, `${whole.endsWith("\n") || !whole ? "" : "\n"}claim ${typed}\n`);
+        const now = editor.text();
+        const end = state.paper ? state.region[1] : now.length;
+        editor.splice(end, end, `${!end || now[end - 1] === "\n" ? "" : "\n"}claim ${typed}\n`);
         byId("claim").value = "";
         judgeTyped();
       }));
@@ -314,7 +332,7 @@ async function local(name) {
   box.replaceChildren(head, make("p", { className: "searching", textContent: "deriving…" }));
   const body = make("div");
   try {
-    for await (const event of events({ text: editor.text(), view: "local", option: name })) {
+    for await (const event of events({ text: editor.text(), view: "local", option: name, at: editor.place() })) {
       if (event.kind === "error") body.replaceChildren(make("p", { textContent: event.message }));
       if (event.kind === "part") {
         fill(body, event.html);
@@ -341,11 +359,12 @@ function tabs() {
     list.append(tab);
   }
   list.addEventListener("keydown", (event) => {
-    const at = VIEWS.findIndex(([view]) => view === state.view);
-    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: VIEWS.length - 1 }[event.key];
+    const views = VIEWS.filter(([view]) => state.paper || view !== "paper");
+    const at = views.findIndex(([view]) => view === state.view);
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: views.length - 1 }[event.key];
     if (to === undefined) return;
     event.preventDefault();
-    choose(VIEWS[(to + VIEWS.length) % VIEWS.length][0]);
+    choose(views[(to + views.length) % views.length][0]);
     byId(`tab-${state.view}`).focus();
   });
   select(state.view);
@@ -360,16 +379,26 @@ function select(view) {
   byId(`tab-${view}`).scrollIntoView({ block: "nearest", inline: "nearest" });
   byId("panel").setAttribute("aria-labelledby", `tab-${view}`);
   byId("claim-form").hidden = view !== "claims";
+  byId("paper").hidden = view !== "paper";
   byId("options").hidden = true;
-}
-
-function choose(view) {
-  select(view);
   byId("parts").replaceChildren();
   byId("claims").querySelector("ol").replaceChildren();
   byId("claims").hidden = true;
   byId("panel").scrollTop = 0;
+}
+
+function choose(view) {
+  select(view);
   work();
+}
+
+// A text that has become a paper, or is none any longer: its own part comes and goes, and is worked.
+function turn(text) {
+  const paper = /^ {0,12}(?:[-*+] |\d+[.)] )?(?:`{3,}|~{3,})[ \t]*sheet(?:[ \t]|$)/m.test(text);
+  editor.paper(paper);
+  byId("tab-paper").hidden = !paper;
+  if (paper !== state.paper) select(paper ? "paper" : "working");
+  state.paper = paper;
 }
 
 function options(view) {
@@ -413,14 +442,14 @@ function downloads(forms) {
   const name = () => (byId("title").textContent.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "") || "sheet").slice(0, 50);
   const close = () => { byId("download").open = false; };
   byId("forms").append(button("Sheet", () => {
-    save(`${name()}.sheet`, new Blob([editor.text()], { type: "text/plain" }));
+    save(`${name()}.${state.paper ? "md" : "sheet"}`, new Blob([editor.text()], { type: "text/plain" }));
     close();
   }));
   for (const form of forms) {
     byId("forms").append(button(labels[form], async () => {
       close();
       show("writing…");
-      const reply = await post("/api/export", { text: editor.text(), to: form });
+      const reply = await post("/api/export", { text: editor.text(), to: form, at: editor.place() });
       if (reply.ok) {
         save(`${name()}.${form}`, await reply.blob());
         show("written");
@@ -433,10 +462,12 @@ function downloads(forms) {
   }
 }
 
+const holds = new Map(); // name of a file -> what it holds, in words
+
 async function files(list) {
   const names = list ?? (await (await ask("/api/files")).json()).files;
   byId("file-list").replaceChildren(...names.map((name) => make("li", {},
-    make("code", { textContent: name }),
+    make("span", {}, make("code", { textContent: name }), make("span", { className: "hint", textContent: ` ${holds.get(name) ?? ""}` })),
     button("Remove", async () => {
       const reply = await ask(`/api/files/${encodeURIComponent(name)}`, { method: "DELETE" });
       await files((await reply.json()).files);
@@ -451,6 +482,7 @@ async function upload() {
   const reply = await ask(`/api/files/${encodeURIComponent(file.name)}`, { method: "POST", body: file });
   const told = await reply.json();
   const held = reply.ok ? told.arrays.map((a) => `${a.name} ${a.shape.join(" × ")}`).join(", ") : "";
+  if (reply.ok) holds.set(told.name, held);
   const text = reply.ok ? `${told.name} holds ${held}` : told.message + (told.hint ? ` (${told.hint})` : "");
   show(text, !reply.ok);
   say(text);
@@ -467,7 +499,7 @@ function gallery(examples) {
         byId("examples").close();
         history.replaceState(null, "", location.pathname);
         editor.replace(text);
-        choose("working");
+        if (!state.paper) choose("working");
         editor.focus();
       } })))));
   }
@@ -526,16 +558,21 @@ async function begin() {
     host: byId("editor"), label: "The sheet", words: about.words,
     tell: (name) => state.names.get(name) ?? null,
     names: () => [...state.names.values()],
-    onChange: () => {
+    onChange: (text) => {
       performance.mark("typed");
+      turn(text);
       later();
     },
-    onCursor: (told) => {
+    onCursor: (told, place) => {
+      const [from, to] = state.region;
+      if (state.paper && state.view !== "paper" && (place < from || place > to)) later(LONGER);
       byId("here").replaceChildren(...(told ? [make("b", { textContent: told.name }), ` ${told.brief}${told.value ? `, ${told.value.length > 60 ? "…" : told.value}` : ""}`] : []));
     },
     onSubmit: () => later(0),
   });
+  author = authorsView({ editor, show, say, files: about.paper_files });
   tabs();
+  byId("tab-paper").hidden = true;
   wire();
   gallery(about.examples);
   downloads(about.forms);

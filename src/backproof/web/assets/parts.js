@@ -44,10 +44,28 @@ export async function unpacked(packedText, most) {
 
 // --- the server ----------------------------------------------------------------------------------
 
-const page = (() => {
+// Which open page this is: the same one after a reload and on the student's page, so that its data
+// files are found again; another one in a tab that was made as a copy of this.
+const page = await (async () => {
   const letters = crypto.getRandomValues(new Uint8Array(18));
-  return btoa(String.fromCharCode(...letters)).replaceAll("+", "-").replaceAll("/", "_");
+  const fresh = btoa(String.fromCharCode(...letters)).replaceAll("+", "-").replaceAll("/", "_");
+  const known = sessionStorage.getItem("page");
+  const taken = known && navigator.locks && await locked(known, 500);
+  if (taken) return known;
+  sessionStorage.setItem("page", fresh);
+  if (navigator.locks) await locked(fresh, 500);
+  return fresh;
 })();
+
+// Holds a name until the page goes away; false where another page holds it.
+function locked(name, wait) {
+  return new Promise((resolve) => {
+    navigator.locks.request(`backproof ${name}`, { signal: AbortSignal.timeout(wait) }, () => {
+      resolve(true);
+      return new Promise(() => {});
+    }).catch(() => resolve(false));
+  });
+}
 
 export function ask(path, options = {}) {
   return fetch(path, { ...options, headers: { "x-backproof-page": page, ...options.headers } });
@@ -58,8 +76,8 @@ export function post(path, body, signal) {
 }
 
 // Every event of a job, as it comes.
-export async function* events(body, signal) {
-  const reply = await post("/api/work", body, signal);
+export async function* events(body, signal, path = "/api/work") {
+  const reply = await post(path, body, signal);
   if (!reply.ok) throw new Error((await reply.json()).message);
   const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
@@ -87,7 +105,7 @@ export function button(text, onclick, className = "small") {
 }
 
 // Puts a piece of HTML into a slot, unless it is there already. What the reader folded stays folded.
-export function fill(slot, html) {
+export function fill(slot, html, copies = true) {
   slot.classList.remove("stale");
   if (slot.html === html) return false;
   slot.html = html;
@@ -100,7 +118,7 @@ export function fill(slot, html) {
     if (open !== undefined) fold.open = open;
   }
   slot.replaceChildren(template.content);
-  for (const line of slot.querySelectorAll(".line")) addCopy(line);
+  if (copies) for (const line of slot.querySelectorAll(".line")) addCopy(line);
   return true;
 }
 
@@ -122,6 +140,18 @@ export function slots(host, count, tag = "div") {
   while (host.children.length < count) host.append(make(tag, { className: "slot" }));
   for (const slot of host.children) slot.classList.add("stale");
   return [...host.children];
+}
+
+// Why a job was stopped, as a sentence; "" where the page stopped it itself.
+export function stopped(event) {
+  const seconds = event.seconds ? ` after ${event.seconds} seconds` : "";
+  return {
+    time: `This took too long and was stopped${seconds}.`,
+    died: "This took too much memory and was stopped.",
+    memory: "This took too much memory and was stopped.",
+    large: "The answer is too large to be shown here.",
+    busy: "The server has too much to do at the moment. Try again in a moment.",
+  }[event.why ?? event.stopped] ?? "";
 }
 
 export function save(name, blob) {

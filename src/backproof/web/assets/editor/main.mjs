@@ -9,16 +9,17 @@ import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
 import { HighlightStyle, bracketMatching, syntaxHighlighting } from "@codemirror/language";
 import { lintKeymap, setDiagnostics } from "@codemirror/lint";
 import { highlightSelectionMatches, search, searchKeymap } from "@codemirror/search";
-import { EditorState, StateEffect, StateField } from "@codemirror/state";
+import { Compartment, EditorState, StateEffect, StateField } from "@codemirror/state";
 import {
   Decoration, EditorView, WidgetType, drawSelection, highlightActiveLine, highlightActiveLineGutter,
   highlightSpecialChars, hoverTooltip, keymap, lineNumbers, tooltips,
 } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
-import { sheetLanguage } from "./sheet.mjs";
+import { sheetLanguage, turned } from "./sheet.mjs";
 
 const COLOURS = HighlightStyle.define([
   { tag: tags.comment, color: "var(--w-quiet)", fontStyle: "italic" },
+  { tag: tags.heading, fontWeight: "700" },
   { tag: tags.keyword, color: "var(--w-word)", fontWeight: "600" },
   { tag: tags.typeName, color: "var(--w-set)" },
   { tag: tags.function(tags.variableName), color: "var(--w-function)" },
@@ -148,12 +149,19 @@ function nameCard(told) {
   return card;
 }
 
+// Whether a line of a paper stands in a sheet.
+function inSheet(doc, number) {
+  const state = { fence: "", sheet: false };
+  for (let at = 1; at < number; at += 1) turned(doc.line(at).text, state);
+  return state.sheet;
+}
+
 // host      the element that holds the editor
 // words     what the language knows: see sheet.mjs; functions is [{ name, detail }] here
 // tell      name -> { name, brief, value } or null, for hovering
 // names     () -> [{ name, brief }] for completion
 // onChange  called with the text after every change by the user or by `replace`
-// onCursor  called with what `tell` says of the name under the cursor, or null
+// onCursor  called with what `tell` says of the name under the cursor, or null, and its place
 export function makeEditor({ host, label, words, tell, names, onChange, onCursor, onSubmit }) {
   const root = host.attachShadow({ mode: "open" });
   const known = {
@@ -161,12 +169,15 @@ export function makeEditor({ host, label, words, tell, names, onChange, onCursor
     functions: new Set(words.functions.map((f) => f.name)), constants: new Set(words.constants),
   };
 
+  let paper = false;
+  const language = new Compartment();
+
   function complete(context) {
     const word = context.matchBefore(/[\p{L}_][\p{L}\p{M}\p{N}_]*/u);
     if (!word && !context.explicit) return null;
     const line = context.state.doc.lineAt(context.pos);
     const before = line.text.slice(0, (word ? word.from : context.pos) - line.from);
-    if (before.includes("#")) return null;
+    if (before.includes("#") || (paper && !inSheet(context.state.doc, line.number))) return null;
     const options = names().map((n) => ({ label: n.name, type: "variable", detail: n.brief, boost: 2 }));
     if (!before.trim()) options.push(...words.statements.map((w) => ({ label: w, type: "keyword", apply: `${w} ` })));
     if (/^\s*ask\s+$/.test(before)) {
@@ -193,18 +204,18 @@ export function makeEditor({ host, label, words, tell, names, onChange, onCursor
         search({ top: true }), EditorView.lineWrapping, tooltips({ position: "fixed" }),
         typeOver,
         autocompletion({ override: [complete], icons: false }), verdictField,
-        sheetLanguage(known), syntaxHighlighting(COLOURS), THEME,
+        language.of(sheetLanguage(known)), syntaxHighlighting(COLOURS), THEME,
         hoverTooltip((editor, pos) => {
           const found = nameAt(editor.state, pos);
           const told = found && tell(found.name);
           return told ? { pos: found.from, end: found.to, above: true, create: () => ({ dom: nameCard(told) }) } : null;
         }, { hoverTime: 200 }),
-        EditorView.contentAttributes.of({ "aria-label": label, spellcheck: "false", autocapitalize: "off" }),
+        EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0", spellcheck: "false", autocapitalize: "off" }),
         EditorView.updateListener.of((update) => {
           if (update.docChanged) onChange(update.state.doc.toString());
           if (update.docChanged || update.selectionSet) {
             const found = nameAt(update.state, update.state.selection.main.head);
-            onCursor(found ? tell(found.name) : null);
+            onCursor(found ? tell(found.name) : null, update.state.selection.main.head);
           }
         }),
         keymap.of([
@@ -217,6 +228,17 @@ export function makeEditor({ host, label, words, tell, names, onChange, onCursor
 
   return {
     text: () => view.state.doc.toString(),
+    place: () => view.state.selection.main.head,
+    // Whether the text is a paper: Markdown with sheets between fences.
+    paper(is) {
+      if (is === paper) return;
+      paper = is;
+      view.dispatch({ effects: language.reconfigure(sheetLanguage(known, is)) });
+    },
+    goToLine(number) {
+      const line = view.state.doc.line(Math.max(1, Math.min(number, view.state.doc.lines)));
+      this.goTo(line.from, line.to);
+    },
     focus: () => view.focus(),
     // Puts a whole new text in; can be undone like typing.
     replace(text) {

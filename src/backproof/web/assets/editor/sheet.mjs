@@ -6,15 +6,26 @@ import { tags } from "@lezer/highlight";
 
 const NAME = /^[\p{L}_][\p{L}\p{M}\p{N}_]*/u;
 const NUMBER = /^\d+(?:\.(?!\.)\d*)?(?:[eE][-+]?\d+)?|^\.\d+/;
+export const FENCE = /^ {0,12}(?:[-*+] |\d+[.)] )?(`{3,}|~{3,})[ \t]*([^\n]*)$/;
 const SIGN = /^(?:\*\*|==|!=|<=|>=|\.T|[-+*/@=<>·⊙×≤≥≠±ᵀ−∈])/;
 
 // words: { statements, words, sets, functions, constants }, each a Set
-export function sheetLanguage(words) {
+// paper: whether the text is Markdown with sheets between fences
+export function sheetLanguage(words, paper = false) {
   return StreamLanguage.define({
     name: "sheet",
-    startState: () => ({ ask: false }),
+    startState: () => ({ ask: false, fence: "", sheet: !paper }),
     token(stream, state) {
       if (stream.sol()) state.ask = false;
+      if (paper && stream.sol() && turned(stream.string, state)) {
+        stream.skipToEnd();
+        return "comment";
+      }
+      if (!state.sheet) {
+        const heading = stream.sol() && !state.fence && /^ {0,3}#{1,6} /.test(stream.string);
+        stream.skipToEnd();
+        return heading ? "heading" : null;
+      }
       if (stream.eatSpace()) return null;
       if (stream.match(/^#.*/)) return "comment";
       if (stream.match(/^"[^"\n]*"?/)) return "string";
@@ -39,4 +50,18 @@ export function sheetLanguage(words) {
     languageData: { commentTokens: { line: "#" }, closeBrackets: { brackets: ["(", "[", '"'] } },
     tokenTable: { function: tags.function(tags.variableName) },
   });
+}
+
+// Whether a line of a paper opens or closes a fence; the state knows then what stands behind it.
+export function turned(line, state) {
+  if (state.fence) {
+    const bare = line.trim();
+    if (bare.length < state.fence.length || [...bare].some((c) => c !== state.fence[0])) return false;
+    Object.assign(state, { fence: "", sheet: false });
+    return true;
+  }
+  const found = FENCE.exec(line);
+  if (!found || (found[1][0] === "`" && found[2].includes("`"))) return false;
+  Object.assign(state, { fence: found[1], sheet: found[2].trim().split(/\s+/)[0] === "sheet" });
+  return true;
 }
