@@ -104,6 +104,28 @@ y = [w.T @ x[1:3], w.T @ x[2:4], w.T @ x[3:5], w.T @ x[4:6]]
 L = g.T @ y
 """
 
+WEIGHTED = """
+given X in R[N, d], q in R[K]
+learn z in R[K]
+p = softmax(z)
+L = -sum(q*log(p))
+"""
+RECURRENT = """
+given x1, x2, h0 in R[n], g in R[n]
+learn U in R[n, n], V in R[n, n]
+h1 = U @ h0 + V @ x1
+h2 = U @ h1 + V @ x2
+L = g.T @ h2
+"""
+GATED = """
+given x in R[d], G in R[N, K], Z in R[N, K], u, t in R
+learn V in R[m, d]
+P = softmax(Z)
+L = sum(G*P)
+m1 = max(u, t)
+F = (m1 - 1)**2
+"""
+
 CASES = [
     (LAYER, "grad(E, z) == (t - a)*a*(1 - a)", "grad(E, z) == (a - t)*a*(1 - a)"),
     (LAYER, "grad(E, z) == (a - t)*a", "grad(E, z) == (a - t)*a*(1 - a)"),
@@ -208,6 +230,42 @@ CASES = [
     (GAUSSIAN, "hess(l, m) == n/s**2", "hess(l, m) == -n/s**2"),
     (CONVOLUTION, "grad(L, w)[2] == g.T @ x[1:4]", "grad(L, w)[2] == g.T @ x[2:5]"),
     (CONVOLUTION, "y[3] == w.T @ x[2:4]", "y[3] == w.T @ x[3:5]"),
+    # brackets, signs and complements
+    (LAYER, "grad(E, z) == (a - t)*a*1 - a", "grad(E, z) == (a - t)*a*(1 - a)"),
+    (RIDGE, "grad(J, x) == 2*A.T @ A @ x - b + 2*λ*x", "grad(J, x) == 2*A.T @ (A @ x - b) + 2*λ*x"),
+    (BATCHNORM, "h == x - μ/sqrt(v + ε)", "h == (x - μ)/sqrt(v + ε)"),
+    (BATCHNORM, "o == γ*(h + β)", "o == γ*h + β"),
+    (GRU, "grad(L, r) == g*z*k**2", "grad(L, r) == g*z*(1 - k**2)"),
+    (GRU, "grad(L, r) == g*z*-k**2", "grad(L, r) == g*z*(1 - k**2)"),
+    (LAYER, "1 - a == -sigmoid(z)", "1 - a == sigmoid(-z)"),
+    (MATRICES, "det(2*A) == 2*det(A)", "det(2*A) == 2**n*det(A)"),
+    (LOGISTIC, "L == mean(X @ w - y*(X @ w))", "L == mean(softplus(X @ w) - y*(X @ w))"),
+    (
+        RECURRENT,
+        "grad(L, U) == grad(L, h1) @ h1.T + grad(L, h2) @ h2.T",
+        "grad(L, U) == grad(L, h1) @ h0.T + grad(L, h2) @ h1.T",
+    ),
+    # what a place must hold
+    (RECURRENT, "grad(L, U) == g @ h1.T", "grad(L, U) == U.T @ g @ h0.T + g @ h1.T"),
+    (
+        RECURRENT,
+        "grad(L, U) == grad(L, h2) @ h1.T",
+        "grad(L, U) == grad(L, h1) @ h0.T + grad(L, h2) @ h1.T",
+    ),
+    (WEIGHTED, "grad(L, z) == p - q", "grad(L, z) == sum(q)*p - q"),
+    (WEIGHTED, "hess(L, z) == sum(q)", "hess(L, z) == sum(q)*(diag(p) - p @ p.T)"),
+    (GATED, "grad(L, Z) == P*G", "grad(L, Z) == P*(G - sum(G*P, axis=1))"),
+    (GATED, "grad(F, u) == 2*(m1 - 1)", "grad(F, u) == 2*step(u - t)*(m1 - 1)"),
+    (SOFTMAX, "grad(L, W) == X.T / N", "grad(L, W) == X.T @ (P - Y) / N"),
+    (SOFTMAX, "grad(L, S) == 1 / N", "grad(L, S) == (P - Y) / N"),
+    (LOGISTIC, "hess(L, w) == X.T @ X / N", "hess(L, w) == X.T @ diag(p*(1 - p)) @ X / N"),
+    (
+        BATCHNORM,
+        "grad(L, x) == γ*(u - h*mean(u*h))/sqrt(v + ε)",
+        "grad(L, x) == γ*(u - h*mean(u*h) - mean(u))/sqrt(v + ε)",
+    ),
+    (MATRICES, "vec(A @ B) == vec(B)", "vec(A @ B) == kron(eye(n), A) @ vec(B)"),
+    (MATRICES, "trace(A @ B) == trace(A)", "trace(A @ B) == trace(B @ A)"),
 ]
 
 

@@ -16,6 +16,7 @@ Put = Callable[[ast.Expr], ast.Expr]
 
 DEEPER = 0.02  # what an edit costs more for each bracket that it stands in
 STRETCHED = 0.25  # what a factor or a term costs more that has another shape than its place
+BRACKET_COST = 1.17  # what a bracket around terms costs that is left out, or one too many
 WHOLE = 0.12  # what an edit of the whole side costs more than one at its place
 
 
@@ -84,7 +85,14 @@ WRAPS = {
     "sum": 1.2, "mean": 1.25, "diag": 1.25, "trace": 1.3, "inv": 1.45, "exp": 1.5, "log": 1.5,
     "sqrt": 1.45, "norm": 1.6, "sumsq": 1.55, "step": 1.6, "sign": 1.65, "abs": 1.65, "det": 1.6,
     "softmax": 1.6, "sigmoid": 1.6, "tanh": 1.6, "relu": 1.6, "vec": 1.6, "cos": 1.7, "sin": 1.7,
-    "square": 1.9, "logsumexp": 1.8, "max": 1.8,
+    "square": 1.9, "logsumexp": 1.8, "max": 1.8, "softplus": 1.7, "logdet": 1.65,
+}  # fmt: skip
+
+# What in a sheet makes a missing function likelier.
+HINTS = {
+    "softplus": ("softplus", "sigmoid", "σ(", "bce"),
+    "logsumexp": ("logsumexp", "softmax", "cross_entropy"),
+    "logdet": ("logdet",), "sumsq": ("sumsq",), "norm": ("norm",), "step": ("step", "relu"),
 }  # fmt: skip
 
 SWAPPED = frozenset((

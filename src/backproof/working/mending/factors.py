@@ -49,7 +49,6 @@ from backproof.working.mending.edits import (
     TRANSPOSE,
     TURNED_ROUND,
     WHOLE,
-    WRAPS,
     Edit,
     Put,
 )
@@ -160,6 +159,8 @@ class Families:
             elif not (alone and isinstance(expr, ast.Apply) and expr.op in ADDITIVE):
                 yield Edit(1.0 + deep, put, apply("transpose", expr), TRANSPOSE)
             yield Edit(1.12 + deep, put, apply("pow", expr, number(2)), POWER)
+            for cost, exponent in self.pieces.exponents:
+                yield Edit(cost + 0.15 + deep, put, apply("pow", expr, exponent), POWER)
             plain = 0.05 if isinstance(expr, ast.Name | ast.Subscript) else 0.0
             for cost, new, what in self._around(expr, depth):
                 yield Edit(cost + deep + plain, put, new, what)
@@ -170,12 +171,18 @@ class Families:
             case ast.Number():
                 for value in near_numbers(expr):
                     yield Edit(1.3 + deep, put, value, NUMBER)
+                if expr.value > 1:
+                    for cost, exponent in self.pieces.exponents:
+                        if not isinstance(exponent, ast.Number):
+                            yield Edit(cost + deep, put, apply("pow", expr, exponent), POWER)
             case ast.Apply(op="transpose", args=(base,)):
                 yield from self._transposed(expr, base, put, depth)
             case ast.Apply(op="neg", args=(base,)):
                 yield Edit(1.0 + deep, put, base, SIGN)
+                yield Edit(1.3 + deep, put, apply("sub", number(1), base), COMPLEMENT)
                 yield from self._factor(base, lambda b: put(apply("neg", b)), depth, alone=False)
             case ast.Apply(op="pow", args=(base, exponent)):
+                yield Edit(1.36 + deep, put, apply("sub", number(1), expr), COMPLEMENT)
                 yield from self._power(expr, base, exponent, put, depth)
             case ast.Apply(op=op) if op in ADDITIVE + MULTIPLICATIVE:
                 yield from self._slot(expr, put, depth + 1, call=False)
@@ -235,6 +242,8 @@ class Families:
             for value in near_numbers(exponent):
                 if value.value != 1:
                     yield Edit(1.08 + deep, put, apply("pow", base, value), POWER)
+        for cost, other in self.pieces.exponents:
+            yield Edit(cost + deep, put, apply("pow", base, other), POWER)
         held = terms(base, self.spelling)
         if len(held) > 1:  # `(a - b)**2` -> `a - b**2`
             last = replace(held[-1], body=apply("pow", held[-1].body, exponent))
@@ -366,11 +375,13 @@ class Families:
 
     def _around(self, expr: ast.Expr, depth: int) -> Iterator[tuple[float, ast.Expr, str]]:
         """The expression as the argument of a function."""
-        for name, cost in WRAPS.items():
+        for name, cost in self.pieces.wraps:
             if isinstance(expr, ast.Name) and name in ("sum", "mean") and depth:
                 cost += 0.2
             yield cost, apply(name, expr), FUNCTION
-        if isinstance(expr, ast.Apply):
+        if isinstance(expr, ast.Apply) or (
+            isinstance(expr, ast.Name) and not self.pieces.is_column(expr)
+        ):
             for name in ("sum", "mean"):
                 for axis in (0, 1):
                     options = (("axis", number(axis)),)
@@ -397,9 +408,24 @@ class Families:
             for b in names[i + 1 :]:
                 exchanged = self._mapped(side, {a: ast.Name(b), b: ast.Name(a)}, "")
                 yield Edit(1.35, _same, exchanged, NAME)
+        yield from self._shifted(side, names)
         for op, count in calls.items():
             if count > 1 and op not in ("transpose", "neg"):
                 yield Edit(1.45, _same, self._mapped(side, {}, op), FUNCTION)
+
+    def _shifted(self, side: ast.Expr, names: Sequence[str]) -> Iterator[Edit]:
+        """Every name of a row (`h1`, `h2`) by one index up or down."""
+        stems: dict[str, list[str]] = {}
+        for name in names:
+            stem = name.rstrip("0123456789")
+            if stem != name:
+                stems.setdefault(stem, []).append(name)
+        for stem, row in stems.items():
+            for step in (-1, 1):
+                to = {n: f"{stem}{int(n[len(stem) :]) + step}" for n in row}
+                if len(row) > 1 and all(self.pieces.is_quantity(t) for t in to.values()):
+                    changed = self._mapped(side, {n: ast.Name(t) for n, t in to.items()}, "")
+                    yield Edit(1.3, _same, changed, NAME)
 
     def _mapped(self, expr: ast.Expr, new: dict[str, ast.Expr], without: str) -> ast.Expr:
         """The expression with names replaced (not in derivatives) and one function left out."""

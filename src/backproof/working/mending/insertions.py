@@ -35,7 +35,7 @@ def insertions(
             stretched = STRETCHED if group is not None and group not in (shape, SCALAR) else 0.0
             yield Edit(cost + extra + stretched, put, product(new(inner)), FACTOR_MISSING)
     for cost, body in pieces.matrix_factors(depth):
-        yield from _between(parts, body, put, cost + DEEPER * depth)
+        yield from _between(parts, body, put, cost + DEEPER * depth, pieces)
 
 
 def _scalar(
@@ -134,10 +134,14 @@ def _bracketed(parts: Sequence[Factor], low: int, high: int, before: bool = Fals
     return _New(parts, low, high, before)
 
 
-def _between(parts: Sequence[Factor], body: ast.Expr, put: Put, cost: float) -> Iterator[Edit]:
+def _between(
+    parts: Sequence[Factor], body: ast.Expr, put: Put, cost: float, pieces: Pieces
+) -> Iterator[Edit]:
     """A matrix between, before or behind the factors of a matrix product."""
     n = len(parts)
-    first = 1 if isinstance(parts[0].body, ast.Number) and n > 1 else 0
+    first = 0  # behind the numbers at the front
+    while first < n - 1 and parts[first].op != "matmul" and pieces.is_number(parts[first].body):
+        first += 1
     for k in range(first, n + 1):
         if k == 0:
             new = [Factor("mul", body), Factor("matmul", parts[0].body), *parts[1:]]

@@ -13,9 +13,9 @@ from functools import cached_property, lru_cache
 from backproof.calculus.model import Model
 from backproof.errors import BackproofError
 from backproof.language import syntax as ast
-from backproof.operators.dims import ONE, Shape
+from backproof.operators.dims import ONE, SCALAR, Shape
 from backproof.working.mending.chains import apply, number, size_of
-from backproof.working.mending.edits import EXPRESSION, Edit
+from backproof.working.mending.edits import EXPRESSION, HINTS, WRAPS, Edit
 
 LARGEST_PIECE = 14  # nodes of a piece of another line
 MOST_PIECES = 60
@@ -40,6 +40,15 @@ class Pieces:
         """Whether an expression is a column or a number, so that an axis makes no difference."""
         shape = self.shape_of(expr)
         return shape is not None and len(shape) == 2 and shape[1] == ONE
+
+    def is_number(self, expr: ast.Expr) -> bool:
+        """Whether an expression is a number."""
+        return self.shape_of(expr) == SCALAR
+
+    @property
+    def derivatives(self) -> list[ast.Expr]:
+        """The derivatives of the activations that define names, in their own terms."""
+        return [body for bodies in self._derivatives.values() for body in bodies]
 
     # --- names -------------------------------------------------------------------------------
 
@@ -135,6 +144,32 @@ class Pieces:
                 found.append((1.46, apply("mul", b, a)))
         return found
 
+    @cached_property
+    def wraps(self) -> list[tuple[str, float]]:
+        """Functions that may be missing; likelier where the sheet is about them."""
+        near = {f for f, words in HINTS.items() if any(w in self.text for w in words)}
+        return [(f, 1.45 if f in near else cost) for f, cost in WRAPS.items()]
+
+    @cached_property
+    def exponents(self) -> list[tuple[float, ast.Expr]]:
+        """Exponents that something may lack: those of the sheet, sizes, and a few numbers."""
+        found: dict[ast.Expr, float] = {}
+        for root in self._roots:
+            for node in ast.walk(root):
+                if isinstance(node, ast.Apply) and node.op == "pow":
+                    exponent = node.args[1]
+                    if not isinstance(exponent, ast.Number) and size_of(exponent) <= 3:
+                        found.setdefault(exponent, 1.2)
+                    if isinstance(exponent, ast.Name):
+                        found.setdefault(apply("sub", exponent, number(1)), 1.25)
+        for dimension in self.model.sheet.dimensions:
+            found.setdefault(ast.Name(dimension), 1.5)
+        found.setdefault(number(3), 1.3)
+        if "**-" in self.text:
+            for n in (1, 2):
+                found.setdefault(apply("neg", number(n)), 1.3 + 0.05 * n)
+        return sorted(((cost, e) for e, cost in found.items()), key=lambda f: f[0])
+
     # --- derivatives of activations ------------------------------------------------------------
 
     def derivative_of_name(self, name: str) -> Iterator[tuple[float, ast.Expr]]:
@@ -187,13 +222,13 @@ class Pieces:
                 found.append((1.3, body))
                 if isinstance(body, ast.Apply) and body.op == "mul":
                     found.append((1.36, body.args[1]))
-        found += [(1.35, body) for body in self._inner_derivatives]
+        found += [(1.38, body) for body in self._inner_derivatives]
         found += [(1.45, ast.Name(name)) for name in self.model.leaves]
         found += [(1.6, apply("step", ast.Name(name))) for name in self._rectified]
         for dimension in self.model.sheet.dimensions:
             me = ast.Name(dimension)
             found += [(1.45, apply("eye", me)), (1.6, apply("ones", me))]
-        found += [(1.6 + cost, body) for cost, body in self._others]
+        found += [(1.6 + cost, body) for cost, body in self.others]
         return [(cost, body, self.shape_of(body)) for cost, body in found]
 
     @cached_property
@@ -246,7 +281,7 @@ class Pieces:
             if not leaf.is_number:
                 me = ast.Name(name)
                 found += [(1.45, me), (1.5, apply("transpose", me))]
-        for cost, body in self._others:
+        for cost, body in self.others:
             if isinstance(body, ast.Apply) and body.op in ("diag", "inv", "transpose", "jac"):
                 found.append((1.65 + cost, body))
         return found
@@ -266,7 +301,7 @@ class Pieces:
         found += [(1.4, True, one), (1.45, False, one)]
         for name in self.model.leaves:
             found += [(1.5, False, ast.Name(name)), (1.52, True, ast.Name(name))]
-        for cost, body in self._others:
+        for cost, body in self.others:
             found += [(1.6 + cost, False, body), (1.62 + cost, True, body)]
         return sorted(found, key=lambda f: f[0])
 
@@ -285,7 +320,7 @@ class Pieces:
     def singles(self) -> list[ast.Expr]:
         """Names and small pieces that may be factors of a term left out."""
         names: list[ast.Expr] = [ast.Name(n) for n in self.model.leaves]
-        return names + [body for _, body in self._others if not _is_product(body)]
+        return names + [body for _, body in self.others if not _is_product(body)]
 
     def replacements(self, expr: ast.Expr) -> Iterator[tuple[float, ast.Expr]]:
         """Pieces of the same shape to stand in an expression's place."""
@@ -296,7 +331,7 @@ class Pieces:
             for name in self.model.leaves:
                 if wanted is None or self.model.shape(name) == wanted:
                     yield 1.6, ast.Name(name)
-        for cost, body in self._others:
+        for cost, body in self.others:
             if wanted is None or self.shape_of(body) == wanted:
                 yield (1.4 if body in self.near else 1.75) + cost, body
 
@@ -305,7 +340,7 @@ class Pieces:
         for name in self.model.leaves:
             if self.model.shape(name) == wanted:
                 yield Edit(1.6, _same, ast.Name(name), EXPRESSION)
-        for cost, body in self._others:
+        for cost, body in self.others:
             if self.shape_of(body) == wanted:
                 yield Edit(1.62 + cost, _same, body, EXPRESSION)
 
@@ -316,7 +351,7 @@ class Pieces:
         return roots + [e.expr for e in self.model.sheet.equations.values()]
 
     @cached_property
-    def _others(self) -> list[tuple[float, ast.Expr]]:
+    def others(self) -> list[tuple[float, ast.Expr]]:
         """Compound expressions that occur in the sheet: (extra cost by size, expression)."""
         seen: dict[ast.Expr, float] = {}
         for root in self._roots:

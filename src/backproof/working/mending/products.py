@@ -38,6 +38,9 @@ from backproof.working.mending.insertions import insertions
 from backproof.working.mending.pieces import Pieces
 from backproof.working.mending.spelling import Spelling
 
+# Functions that a run of factors may lack.
+RUNS = (("sum", 1.3), ("mean", 1.35), ("diag", 1.5), ("trace", 1.5), ("inv", 1.45))
+
 
 class ProductEdits:
     """The edits of one product.
@@ -155,8 +158,11 @@ class ProductEdits:
                     yield self._edit(1.12, new, OPERATOR)  # `u.T @ v` -> `u * v`
                 if op == "mul" and end > k + 1:  # `a @ B @ c` -> `a * (B @ c)`
                     tail = product(led(parts[k:end]))
+                    fits = self.pieces.shape_of(before) == self.pieces.shape_of(part.body)
                     yield self._edit(
-                        cost - 0.02, [*parts[:k], Factor(op, tail), *parts[end:]], OPERATOR
+                        cost + (0.02 if fits else -0.02),
+                        [*parts[:k], Factor(op, tail), *parts[end:]],
+                        OPERATOR,
                     )
                 yield self._edit(
                     cost, [*parts[:k], Factor(op, part.body), *parts[k + 1 :]], OPERATOR
@@ -307,7 +313,9 @@ class ProductEdits:
                 if (low, high) == (0, n) or parts[low].op == "div":
                     continue
                 inner = product(led(parts[low:high]))
-                for name, cost in (("sum", 1.3), ("mean", 1.35), ("diag", 1.5), ("trace", 1.5)):
+                for name, cost in RUNS:
+                    if name == "inv" and any(p.op != "matmul" for p in parts[low + 1 : high]):
+                        continue
                     merged = replace(parts[low], body=apply(name, inner))
                     yield self._edit(cost, [*parts[:low], merged, *parts[high:]], FUNCTION)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +18,7 @@ import numpy as np
 
 from backproof.calculus.compare import Sides, aligned
 from backproof.calculus.evaluate import defined
+from backproof.calculus.notation import syntax
 from backproof.calculus.points import Point, draw_points
 from backproof.errors import BackproofError, Source
 from backproof.language import syntax as ast
@@ -26,20 +26,21 @@ from backproof.language.statements import read_statements
 from backproof.operators.dims import ONE, Shape, paper_shape
 from backproof.operators.node import Node
 from backproof.working.claims import AGREES, PROVED, Judge, Verdict
-from backproof.working.mending.chains import Term, apply, number, terms, total
+from backproof.working.mending.chains import apply, number
 from backproof.working.mending.edits import (
     FACTOR_MISSING,
+    NUMBER,
     ON_THE_LEFT,
     SIZE,
-    TERM_MISSING,
     TOLD,
     Edit,
 )
 from backproof.working.mending.factors import Families
 from backproof.working.mending.facts import missing_fact
-from backproof.working.mending.leftout import left_out
 from backproof.working.mending.pieces import Pieces
+from backproof.working.mending.places import Weigher
 from backproof.working.mending.spelling import SIGNS, Spelling
+from backproof.working.mending.stock import Stock
 from backproof.working.mending.trial import CachedElaborator, SharedEvaluator
 from backproof.working.mending.words import token_distance, tokens
 
@@ -53,6 +54,9 @@ IDLE = 0.5  # what a truth costs more that says nothing new
 LEFT_OUT = 1.65  # where nothing likelier is found, a term is looked for in the difference
 TOLD_BASE, TOLD_TOKEN, TOLD_SHARE = 0.72, 0.08, 0.45
 POINTS = 3
+MOST_STATED = 16  # entries of a matrix of whole numbers that is written out
+MOST_GRADIENTS = 12  # by names between, that may be missing
+DERIVED = ("grad", "jac", "hess")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +166,9 @@ class Search:
             return self._bound(relation)
         left, right = self.claim.sides[self.broken], self.claim.sides[self.broken + 1]
         if is_value(right) or is_value(left):
-            return None
+            return self._number()
         found = None
-        if not _is_number(right):
+        if not _is_number(right) or _is_derived(left):
             found = self._side(self.broken + 1, self.broken, None)
         if self.broken == 0 and not _is_asked(left):
             found = self._side(0, 1, found)
@@ -203,7 +207,7 @@ class Search:
         candidates = self._candidates(old, other, reference, truths, target < against)
         best = self._first(target, against, candidates, truths, extra, best)
         if (best is None or best.score > LEFT_OUT) and target > against:
-            more = self._left_out(old, reference, wanted)
+            more = self._missing(old, other, reference, wanted)
             best = self._first(target, against, more, truths, extra, best)
         return best
 
@@ -252,24 +256,52 @@ class Search:
                 best = Mending(score, text, edit.what)
         return best
 
-    def _left_out(
-        self, old: ast.Expr, reference: Node, wanted: Sequence[tuple[SharedEvaluator, Array]]
+    def _missing(
+        self,
+        old: ast.Expr,
+        other: ast.Expr,
+        reference: Node,
+        wanted: Sequence[tuple[SharedEvaluator, Array]],
     ) -> list[Edit]:
-        """Terms that the difference of the sides is a multiple of."""
-        node = self._fits(old, reference)
-        if node is None or node.loops or reference.loops or self.mask is not None:
+        """What is missing, found from what a place must hold at a point."""
+        if reference.loops or self.claim.loops or self.mask is not None:
             return []
-        run, value = wanted[0]
-        if value.ndim != 2 or not run.value(node).any():
-            return []
-        parts = terms(old, self.spelling)
+        run, value = self._telling(old, reference, wanted)
         shape = self.model.graph.resolve_shape(reference.shape)
-        gap = value - run.value(node)
-        found = []
-        for cost, minus, body in left_out(gap, shape, self.bench.pieces, self.elaborator, run):
-            side = total([*parts, Term(minus, body)], self.spelling)
-            found.append(Edit(cost, _same, side, TERM_MISSING))
-        return sorted(found, key=lambda e: e.cost)
+        stock = Stock(self.bench.pieces, self.elaborator, run, self._roots(old, other, reference))
+        return Weigher(self.elaborator, run, stock, value, shape).edits(old, self.spelling)
+
+    def _telling(
+        self, old: ast.Expr, reference: Node, wanted: Sequence[tuple[SharedEvaluator, Array]]
+    ) -> tuple[SharedEvaluator, Array]:
+        """The point at which the sides differ most."""
+        node = self._fits(old, reference)
+        if node is None:
+            return wanted[0]
+        gaps = [float(np.nan_to_num(np.abs(run.value(node) - v)).max()) for run, v in wanted]
+        return wanted[int(np.argmax(gaps))]
+
+    def _roots(self, old: ast.Expr, other: ast.Expr, reference: Node) -> Iterator[ast.Expr]:
+        """Expressions whose parts may be missing."""
+        yield old
+        yield other
+        gradients = [
+            n.args[0] for n in ast.walk(other) if isinstance(n, ast.Apply) and n.op == "grad"
+        ]
+        for target in gradients[:1]:
+            for name in list(self.model.sheet.equations)[:MOST_GRADIENTS]:
+                if target != ast.Name(name):
+                    yield apply("grad", target, ast.Name(name))
+        for op in ("jac", "hess"):
+            for n in ast.walk(other):
+                if isinstance(n, ast.Apply) and n.op == op:
+                    for name in list(self.model.sheet.equations)[:MOST_GRADIENTS]:
+                        if n.args[0] != ast.Name(name):
+                            yield apply(op, ast.Name(name), n.args[1])
+        if gradients or any(isinstance(n, ast.Apply) and n.op in DERIVED for n in ast.walk(other)):
+            derived = syntax(self.bench.judge.simplifier.plain(reference))
+            if derived is not None:
+                yield derived
 
     def _candidates(
         self,
@@ -409,20 +441,32 @@ class Search:
         return claim is not self.claim and bool(set(claim.sides) & set(self.claim.sides))
 
     def _number(self) -> Mending | None:
-        """A whole number claimed for something that is another one everywhere."""
+        """Whole numbers claimed for something that is others everywhere."""
         if len(self.claim.relations) > 1:
             return None
         left, right = self.claim.sides
-        if not isinstance(right, ast.Number) or right.value.denominator != 1:
+        if any(isinstance(n, ast.Name | ast.Comprehension) for n in ast.walk(right)):
             return None
         values = [v for _, v in self._values(self.elaborator.node(left))]
-        if not values or any(v.size != 1 for v in values):
+        if not values or values[0].ndim != 2 or values[0].size > MOST_STATED:
             return None
-        numbers = {round(float(v.reshape(-1)[0]), 9) for v in values}
-        if len(numbers) != 1 or (value := numbers.pop()) != int(value) or value < 0:
+        value = np.round(values[0], 9)
+        if any(v.shape != value.shape or np.abs(v - value).max() > 1e-9 for v in values):
             return None
-        text = self._text(1, ast.Number(Fraction(int(value)), str(int(value))))
-        return Mending(1.0, text, "a number") if self.bench.holds(read_claim(text)) else None
+        if (value != np.round(value)).any() or (value.size == 1 and value.item() < 0):
+            return None
+        rows = [[_whole(int(x)) for x in row] for row in value]
+        stated = rows[0][0] if value.size == 1 else ast.Array(
+            tuple(r[0] for r in rows) if value.shape[1] == 1 else tuple(
+                ast.Array(tuple(r)) for r in rows
+            )
+        )  # fmt: skip
+        text = self._text(1, stated)
+        return Mending(1.0, text, NUMBER) if self.bench.holds(read_claim(text)) else None
+
+
+def _whole(value: int) -> ast.Expr:
+    return number(value) if value >= 0 else apply("neg", number(-value))
 
 
 def _filled(old: ast.Expr, wanted: Shape) -> Iterator[Edit]:
@@ -455,6 +499,11 @@ def _is_asked(expr: ast.Expr) -> bool:
     if isinstance(expr, ast.Apply) and expr.op in ("grad", "jac", "hess"):
         return True
     return isinstance(expr, ast.Name)
+
+
+def _is_derived(expr: ast.Expr) -> bool:
+    """Whether an expression is a derivative."""
+    return isinstance(expr, ast.Apply) and expr.op in DERIVED
 
 
 def _same(expr: ast.Expr) -> ast.Expr:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from backproof.language import syntax as ast
 from backproof.working.mending.chains import (
+    ADDITIVE,
     Factor,
     Term,
     apply,
@@ -19,6 +20,7 @@ from backproof.working.mending.chains import (
 )
 from backproof.working.mending.edits import (
     BRACKET,
+    BRACKET_COST,
     COMPLEMENT,
     DEEPER,
     OPERATOR,
@@ -62,6 +64,8 @@ def sum_edits(
         flipped_one = replace(part, minus=not part.minus, sign=ast.NOWHERE)
         cost = 0.92 if k or part.minus else 1.0
         yield edit(cost, [*parts[:k], flipped_one, *parts[k + 1 :]], SIGN)
+        for new in _minus_moved(part, spelling):
+            yield edit(1.2, [*parts[:k], new, *parts[k + 1 :]], SIGN)
         rest = [*parts[:k], *parts[k + 1 :]]
         if rest:
             if rest[0].minus and len(rest) > 1:
@@ -78,6 +82,8 @@ def sum_edits(
     if len(parts) == 1:
         complement = [Term(False, number(1)), Term(not parts[0].minus, parts[0].body)]
         yield edit(1.42, complement, COMPLEMENT)
+        if parts[0].minus:  # `-a` for `1 - a`
+            yield edit(1.3, [Term(False, number(1)), parts[0]], COMPLEMENT)
     shape = pieces.shape_of(total(parts, spelling)) if depth == 0 else None
     for cost, minus, body in pieces.terms(depth):
         plus = Term(minus, body)
@@ -88,6 +94,25 @@ def sum_edits(
         if not minus and depth == 0:
             yield edit(cost + front, [plus, *parts], TERM_MISSING)
     yield from _regrouped(parts, put, deep, spelling)
+    yield from _bracketed(parts, put, deep, spelling)
+    yield from _unbracketed(parts, put, deep, spelling)
+
+
+def _minus_moved(part: Term, spelling: Spelling) -> Iterator[Term]:
+    """`exp(-x)` for `-exp(x)`, and the reverse."""
+    inner = factors(part.body, spelling)
+    for m, factor in enumerate(inner):
+        call = factor.body
+        if not isinstance(call, ast.Apply) or level(call) < POSTFIX or len(call.args) != 1:
+            continue
+        arg = call.args[0]
+        minus = isinstance(arg, ast.Apply) and arg.op == "neg"
+        if call.op in ("transpose", "eye", "ones", "zeros") or not (part.minus or minus):
+            continue
+        turned = arg.args[0] if minus and isinstance(arg, ast.Apply) else apply("neg", arg)
+        body = replace(factor, body=spelling.remade(call, args=(turned,)))
+        whole = product([*inner[:m], body, *inner[m + 1 :]])
+        yield Term(not part.minus, whole)
 
 
 def _first_squared(body: ast.Expr, spelling: Spelling) -> ast.Expr:
@@ -119,6 +144,64 @@ def _regrouped(parts: Sequence[Term], put: Put, deep: float, spelling: Spelling)
             yield from _moved_in(parts, k, inner, m, put, deep, spelling)
             yield from _moved_out(parts, k, inner, m, put, deep, spelling)
             yield from _divided(parts, k, inner, m, put, deep, spelling)
+
+
+def _bracketed(parts: Sequence[Term], put: Put, deep: float, spelling: Spelling) -> Iterator[Edit]:
+    """A bracket left out around terms: `a*b - c` for `a*(b - c)`, `a - b/c` for `(a - b)/c`.
+
+    The signs stay as they are written: what slipped is the bracket and nothing else.
+    """
+    last = len(parts) - 1
+    for k, part in enumerate(parts):
+        inner = factors(part.body, spelling)
+        for cut in range(1, len(inner)):
+            near = BRACKET_COST + deep + 0.02 * min(cut - 1, len(inner) - 1 - cut)
+            if inner[cut].op != "div":
+                held = Term(False, product(led(inner[cut:])))
+                for high in {k + 1, last} if k < last else ():
+                    group = total([held, *parts[k + 1 : high + 1]], spelling)
+                    tail = replace(inner[cut], body=group)
+                    whole = replace(part, body=product([*inner[:cut], tail]))
+                    new = [*parts[:k], whole, *parts[high + 1 :]]
+                    yield Edit(near, put, total(new, spelling), BRACKET)
+            held = replace(part, body=product(inner[:cut]))
+            for low in {k - 1, 0} if k else ():
+                first = replace(parts[low], minus=parts[low].minus and not low)
+                group = total([first, *parts[low + 1 : k], held], spelling)
+                whole = replace(
+                    parts[low],
+                    body=product([Factor("mul", group), *inner[cut:]]),
+                    minus=parts[low].minus and bool(low),
+                )
+                new = [*parts[:low], whole, *parts[k + 1 :]]
+                yield Edit(near, put, total(new, spelling), BRACKET)
+
+
+def _unbracketed(
+    parts: Sequence[Term], put: Put, deep: float, spelling: Spelling
+) -> Iterator[Edit]:
+    """A bracket too many: `a*(b - c)` for `a*b - c`, `(a - b)/c` for `a - b/c`."""
+    for k, part in enumerate(parts):
+        inner = factors(part.body, spelling)
+        if len(inner) < 2:
+            continue
+        for end in (0, len(inner) - 1):
+            held = inner[end].body
+            if not (isinstance(held, ast.Apply) and held.op in ADDITIVE) or inner[end].op == "div":
+                continue
+            split = [replace(t, sign=ast.NOWHERE) for t in terms(held, spelling)]
+            if end:
+                kept = split[0]
+                front = [*inner[:end], replace(inner[end], body=kept.body)]
+                whole = [Term(part.minus != kept.minus, product(front), part.sign)]
+                new = [*parts[:k], *whole, *split[1:], *parts[k + 1 :]]
+            else:
+                kept = split[-1]
+                back = [replace(inner[0], body=kept.body), *inner[1:]]
+                start = replace(split[0], minus=part.minus != split[0].minus, sign=part.sign)
+                whole = [replace(kept, body=product(back))]
+                new = [*parts[:k], start, *split[1:-1], *whole, *parts[k + 1 :]]
+            yield Edit(BRACKET_COST + deep, put, total(new, spelling), BRACKET)
 
 
 def _moved_in(

@@ -26,6 +26,10 @@ class CachedElaborator(Elaborator):
         self._known: dict[int, tuple[ast.Expr, Node]] = {}
         self._open = 0
 
+    def adopt(self, other: CachedElaborator) -> None:
+        """Knows what another one knows already."""
+        self._known, self._open, self.loops = other._known, other._open, other.loops
+
     def opened(self) -> None:
         """Loops opened so far belong to the whole claim."""
         self._open = len(self.loops)
