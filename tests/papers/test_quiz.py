@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
+import re
 import zipfile
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -16,14 +21,15 @@ from backproof.language.markdown import parse_markdown
 from backproof.papers.canvas import one_interaction
 from backproof.papers.choices import choice_of, match_of, refuted
 from backproof.papers.export import export
-from backproof.papers.moodle import cloze_escaped, gap, moodle_xml
+from backproof.papers.moodle import cloze_escaped, gap, moodle_xml, scale_of, weights_of
 from backproof.papers.paper import Paper, paper_of, read_paper
 from backproof.papers.qti import NAMESPACES, qti_package
-from backproof.papers.quiz import quiz_of
+from backproof.papers.quiz import Cell, Entry, Quiz, quiz_of
 from backproof.papers.reimport import check_export, moodle_questions, qti_questions
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAPER = ROOT / "examples" / "paper.md"
+CELL = Cell("", "1.0", "0.1")
 
 
 @pytest.fixture(scope="module")
@@ -51,14 +57,14 @@ def test_the_exam_is_exported_too() -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [("<tolerance>0.0", "<tolerance>9.0"), ('fraction="100"', 'fraction="50"'),
-     ("{1:NUMERICAL:=-", "{1:NUMERICAL:="), ('fraction="0"', 'fraction="42"')],
+     ("{8:NUMERICAL:=-", "{8:NUMERICAL:="), ('fraction="0"', 'fraction="42"')],
 )  # fmt: skip
 def test_a_spoilt_moodle_file_is_noticed(paper: Paper, old: str, new: str) -> None:
     quiz = quiz_of(paper)
     text = moodle_xml(quiz)
     assert old in text
     with pytest.raises(InternalContradiction):
-        check_export(quiz.entries, moodle_questions(text.replace(old, new)))
+        check_export(quiz.entries, moodle_questions(text.replace(old, new)), scale_of(quiz))
 
 
 def test_a_spoilt_package_is_noticed(paper: Paper) -> None:
@@ -170,7 +176,7 @@ def test_the_exams_gradients_as_choice_and_match(name: str, wrt: str, factors: s
     assert factors <= {left for left, _ in match.pairs}
     assert len({right for _, right in match.pairs}) == len(match.pairs)
     check = quiz_of(paper)
-    assert check_export(check.entries, moodle_questions(moodle_xml(check))) >= 6
+    assert check_export(check.entries, moodle_questions(moodle_xml(check)), scale_of(check)) >= 6
 
 
 def test_a_wrong_choice_is_named_after_the_mistake_not_its_mending() -> None:
@@ -189,3 +195,93 @@ def test_the_command_writes_what_it_has_checked(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "34 questions" in result.output
     assert out.read_text(encoding="utf-8").startswith("<?xml")
+
+
+def test_moodle_marks_are_the_papers_times_one_number(paper: Paper) -> None:
+    quiz = quiz_of(paper)
+    scale = scale_of(quiz)
+    root = ET.fromstring(moodle_xml(quiz))
+    worth = []
+    for question in root.findall("question"):
+        if question.get("type") == "cloze":
+            weights = re.findall(r"\{(\d+):NUMERICAL", question.findtext("questiontext/text", ""))
+            assert all(int(w) >= 1 for w in weights)
+            worth.append(sum(map(int, weights)))
+        elif question.get("type") != "category":
+            worth.append(float(question.findtext("defaultgrade", "")))
+    assert worth == pytest.approx([float(scale * e.marks) for e in quiz.entries])
+    assert sum(worth) == pytest.approx(scale * 40)
+
+
+def test_weights_of_gaps_are_whole_and_as_equal_as_can_be() -> None:
+    entry = Entry("a.S", "S", "numbers", "", "", "", Fraction(7, 6), cells=(CELL,) * 4)
+    assert scale_of(Quiz("q", (entry,))) == 6
+    assert weights_of(entry, 6) == [1, 2, 2, 2] and sum(weights_of(entry, 6)) == 7
+    small = replace(entry, marks=Fraction(1, 3))  # one a gap at least
+    assert scale_of(Quiz("q", (small,))) == 12 and weights_of(small, 12) == [1, 1, 1, 1]
+
+
+def test_a_file_with_other_marks_is_noticed(paper: Paper) -> None:
+    quiz = quiz_of(paper)
+    text = moodle_xml(quiz)
+    for spoilt in (text.replace("{8:NUMERICAL", "{9:NUMERICAL"), text.replace(
+        "<defaultgrade>48.0", "<defaultgrade>47.0")):  # fmt: skip
+        assert spoilt != text
+        with pytest.raises(InternalContradiction):
+            check_export(quiz.entries, moodle_questions(spoilt), scale_of(quiz))
+
+
+def test_items_of_3_0_are_those_of_2_1_in_other_names(paper: Paper) -> None:
+    """Only names, and what wraps the notes for whoever scores, differ between the versions."""
+
+    def plain(element: ET.Element) -> tuple[object, ...]:
+        name = element.tag.rpartition("}")[2].removeprefix("qti-").replace("-", "").lower()
+        own = {
+            k.replace("-", "").lower(): v for k, v in element.attrib.items()
+            if not k.startswith("{") and k != "use"
+        }  # fmt: skip
+        inside = [plain(e) for e in element]
+        if name == "rubricblock" and inside and inside[0][0] == "contentbody":
+            inside = list(inside[0][3])  # type: ignore[call-overload]
+        return name, tuple(sorted(own.items())), (element.text or "").strip(), tuple(inside)
+
+    quiz = quiz_of(paper)
+    packages = []
+    for version in ("2.1", "3.0"):
+        with zipfile.ZipFile(io.BytesIO(qti_package(quiz, version))) as package:
+            names = sorted(n for n in package.namelist() if n != "imsmanifest.xml")
+            packages.append({n: plain(ET.fromstring(package.read(n))) for n in names})
+    assert packages[0] == packages[1]
+
+
+XSDS = os.environ.get("BACKPROOF_QTI_XSD", "")
+
+
+@pytest.mark.skipif(not XSDS, reason="BACKPROOF_QTI_XSD names no folder of the published schemas")
+def test_packages_of_2_1_are_valid_by_the_published_schemas(paper: Paper) -> None:
+    """The folder holds imsqti_v2p1.xsd, imscp_v1p1.xsd and whatever these import."""
+    etree = pytest.importorskip("lxml.etree")
+    folder = Path(XSDS)
+
+    class Nearby(etree.Resolver):  # type: ignore[misc, name-defined]
+        def resolve(self, url: str, name: str, context: object) -> object:
+            found = sorted(folder.rglob(url.rsplit("/", 1)[-1])) if url.startswith("http") else []
+            return self.resolve_filename(str(found[0]), context) if found else None
+
+    def schema(name: str) -> Any:
+        parser = etree.XMLParser()
+        parser.resolvers.add(Nearby())
+        return etree.XMLSchema(etree.parse(str(next(folder.rglob(name))), parser))
+
+    items, manifest = schema("imsqti_v2p1.xsd"), schema("imscp_v1p1.xsd")
+    with zipfile.ZipFile(io.BytesIO(qti_package(quiz_of(paper), "2.1"))) as package:
+        for name in package.namelist():
+            (manifest if name == "imsmanifest.xml" else items).assertValid(
+                etree.fromstring(package.read(name))
+            )
+
+
+def test_what_is_left_out_of_a_paper_is_told() -> None:
+    result = CliRunner().invoke(main, ["form", str(ROOT / "examples" / "exam.md")])
+    assert result.exit_code == 0
+    assert "this sheet is left out: 'z2' is defined twice." in result.stderr

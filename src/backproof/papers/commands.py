@@ -14,6 +14,7 @@ import click
 
 if TYPE_CHECKING:
     from backproof.papers.grading import Progress
+    from backproof.papers.paper import Paper
 
 _FILE = click.Path(path_type=Path)
 
@@ -51,6 +52,7 @@ def mark(
     from backproof.papers.marking import Scheme
 
     scheme = Scheme(_share(digits), _share(early))
+    _read(paper)
     done = mark_class(
         paper, scripts, out, scheme=scheme, overrides=overrides, workers=workers,
         progress=_progress("marked", " scripts"),
@@ -71,10 +73,9 @@ def variants(paper: Path, count: int, seed: int, out: Path) -> None:
     Every variant is tested; draws that are not fit are counted with their reasons.
     """
     from backproof.papers.difficulty import RULE
-    from backproof.papers.paper import read_paper
     from backproof.papers.variants import write_variants
 
-    made, rejected = write_variants(read_paper(paper), count, seed, out, _progress("made", ""))
+    made, rejected = write_variants(_read(paper), count, seed, out, _progress("made", ""))
     minutes = sorted(v.work.minutes for v in made)
     click.echo(f"{len(made)} variants with their keys in {out}.")
     click.echo(f"About {minutes[0]:.0f} to {minutes[-1]:.0f} minutes of arithmetic each. {RULE}.")
@@ -94,12 +95,17 @@ def quiz(paper: Path, to: str, version: str, out: Path) -> None:
     What is written is read back first, and every question scored with right and wrong answers.
     """
     from backproof.papers.export import export
-    from backproof.papers.paper import read_paper
     from backproof.render.save import save
 
-    made = export(read_paper(paper), to, version)
+    read = _read(paper)
+    made = export(read, to, version)
     save(out, made.content)
     click.echo(f"{made.questions} questions in {out}; {made.tried} answers tried on reading back.")
+    if made.scale > 1:
+        click.echo(
+            f"Gaps count in whole marks, so all marks are {made.scale} times the paper's; set the "
+            f"quiz's maximum grade to {float(read.marks):g}."
+        )
 
 
 @click.command()
@@ -108,10 +114,9 @@ def quiz(paper: Path, to: str, version: str, out: Path) -> None:
 def form(paper: Path, out: Path | None) -> None:
     """Write the form that students fill in: a line for each answer of PAPER, with its marks."""
     from backproof.papers.form import form_text
-    from backproof.papers.paper import read_paper
     from backproof.render.save import save
 
-    text = form_text(read_paper(paper))
+    text = form_text(_read(paper))
     if out is None:
         click.echo(text, nl=False)
     else:
@@ -142,6 +147,17 @@ def lint(ctx: click.Context, paper: Path, as_json: bool) -> None:
         counts = [sum(f.severity == s for f in found) for s in ("error", "warning", "note")]
         click.echo(f"{counts[0]} errors, {counts[1]} warnings, {counts[2]} notes.")
     ctx.exit(1 if any(f.severity == ERROR for f in found) else 0)
+
+
+def _read(file: Path) -> Paper:
+    """The paper; what is left out of it is told on the error stream."""
+    from backproof.papers.paper import read_paper
+
+    paper = read_paper(file)
+    for failure in paper.failures:
+        line = f"{file}:{failure.place.line}" if failure.place else str(file)
+        click.echo(f"{line}: this sheet is left out: {failure.message}", err=True)
+    return paper
 
 
 def _share(text: str) -> Fraction:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from backproof.papers.canvas import canvas_package, one_interaction
-from backproof.papers.moodle import moodle_xml
+from backproof.papers.moodle import moodle_xml, scale_of
 from backproof.papers.paper import Paper
 from backproof.papers.qti import qti_package
 from backproof.papers.quiz import quiz_of
@@ -19,17 +19,22 @@ from backproof.papers.reimport import (
 
 @dataclass(frozen=True)
 class Exported:
-    """A quiz as a file: its content, how many questions, how many answers were tried on it."""
+    """A quiz as a file: its content, how many questions, how many answers were tried on it.
+
+    scale   what the paper's marks are multiplied with in the file
+    """
 
     content: str | bytes
     questions: int
     tried: int
+    scale: int = 1
 
 
 def export(paper: Paper, to: str, version: str = "2.1") -> Exported:
     """The paper for `moodle`, `qti` (of a version) or `canvas`, checked by reading it back."""
     quiz = quiz_of(paper)
     content: str | bytes
+    scale = scale_of(quiz) if to == "moodle" else 1
     if to == "moodle":
         content = moodle_xml(quiz)
         entries, questions = list(quiz.entries), moodle_questions(content)
@@ -40,4 +45,5 @@ def export(paper: Paper, to: str, version: str = "2.1") -> Exported:
         content = canvas_package(quiz)
         entries = [one for entry in quiz.entries for one in one_interaction(entry)]
         questions = canvas_questions(content)
-    return Exported(content, len(questions), check_export(entries, questions))
+    tried = check_export(entries, questions, scale)
+    return Exported(content, len(questions), tried, scale)

@@ -1,12 +1,17 @@
 """A quiz as Moodle XML: numerical, cloze for arrays, choice, matching, short answer, essay.
 
 Moodle reads this format line by line of its own rules: ASCII minus signs, fractions from a fixed
-list, `{1:NUMERICAL:=1.5:0.01}` for a gap with `}`, `~`, `#`, `/`, `"` and `\\` escaped.
+list, `{1:NUMERICAL:=1.5:0.01}` for a gap with `}`, `~`, `#`, `/`, `"` and `\\` escaped. A question
+with gaps is worth the sum of their weights, which are whole numbers: so all marks are the paper's,
+times one number (`scale_of`), and the quiz's maximum grade brings them back.
 """
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Sequence
+from fractions import Fraction
 from html import escape
 from xml.etree import ElementTree as ET
 
@@ -20,14 +25,34 @@ FRACTIONS = (
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
+MOST_SCALE = 1000  # beyond this, the marks of gaps are rounded
+
+
+def scale_of(quiz: Quiz) -> int:
+    """What the paper's marks are multiplied with, so that those of gaps are whole numbers."""
+    gaps = [e for e in quiz.entries if e.kind == NUMBERS and len(e.cells) > 1]
+    scale = math.lcm(1, *(Fraction(e.marks).denominator for e in gaps))
+    while any(scale * e.marks < len(e.cells) for e in gaps if e.marks) and scale < MOST_SCALE:
+        scale *= 2
+    return min(scale, MOST_SCALE)
+
+
+def weights_of(entry: Entry, scale: int) -> list[int]:
+    """A whole number for every gap, one at least, as equal as their sum allows."""
+    count = len(entry.cells)
+    total = max(count, round(scale * entry.marks))
+    return [total * (k + 1) // count - total * k // count for k in range(count)]
+
+
 def moodle_xml(quiz: Quiz) -> str:
     """The quiz as one XML file, its questions in a category of the paper's name."""
+    scale = scale_of(quiz)
     root = ET.Element("quiz")
     category = ET.SubElement(root, "question", type="category")
     name = quiz.title.replace("/", "//")
     _text(ET.SubElement(category, "category"), f"$course$/top/{name}")
     for entry in quiz.entries:
-        root.append(_question(entry))
+        root.append(_question(entry, scale))
     ET.indent(root, " ")
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
@@ -36,7 +61,7 @@ def _text(parent: ET.Element, text: str) -> None:
     ET.SubElement(parent, "text").text = _CONTROL.sub(" ", text)
 
 
-def _question(entry: Entry) -> ET.Element:
+def _question(entry: Entry, scale: int) -> ET.Element:
     kind = {CHOOSE: "multichoice", PAIRS: "matching", WORD: "shortanswer"}.get(entry.kind, "essay")
     if entry.kind == NUMBERS:
         kind = "numerical" if len(entry.cells) == 1 else "cloze"
@@ -44,11 +69,11 @@ def _question(entry: Entry) -> ET.Element:
     _text(ET.SubElement(question, "name"), entry.title)
     body = _body(entry)
     if kind == "cloze":
-        body += _cloze(entry)
+        body += _cloze(entry, weights_of(entry, scale))
     _text(ET.SubElement(question, "questiontext", format="html"), body)
     _text(ET.SubElement(question, "generalfeedback", format="html"), escape(entry.notes))
     if kind != "cloze":
-        ET.SubElement(question, "defaultgrade").text = f"{float(entry.marks):.7f}"
+        ET.SubElement(question, "defaultgrade").text = f"{float(scale * entry.marks):.7f}"
     ET.SubElement(question, "penalty").text = "0.3333333"
     ET.SubElement(question, "hidden").text = "0"
     ET.SubElement(question, "idnumber").text = entry.id[:100]
@@ -66,19 +91,19 @@ def _body(entry: Entry) -> str:
     return "".join(parts)
 
 
-def _cloze(entry: Entry) -> str:
+def _cloze(entry: Entry, weights: Sequence[int]) -> str:
     """A table of gaps, one for every entry of the array."""
     rows = []
+    gaps = [gap(c.value, c.tolerance, w) for c, w in zip(entry.cells, weights, strict=True)]
     for r in range(entry.rows):
-        cells = entry.cells[r * entry.columns : (r + 1) * entry.columns]
-        gaps = "".join(f"<td>{gap(cell.value, cell.tolerance)}</td>" for cell in cells)
-        rows.append(f"<tr>{gaps}</tr>")
+        row = gaps[r * entry.columns : (r + 1) * entry.columns]
+        rows.append(f"<tr>{''.join(f'<td>{one}</td>' for one in row)}</tr>")
     return f"<table>{''.join(rows)}</table>"
 
 
-def gap(value: str, tolerance: str) -> str:
+def gap(value: str, tolerance: str, weight: int = 1) -> str:
     """A numerical gap of a cloze question."""
-    return "{1:NUMERICAL:=" + cloze_escaped(f"{value}:{tolerance}") + "}"
+    return f"{{{weight}:NUMERICAL:=" + cloze_escaped(f"{value}:{tolerance}") + "}"
 
 
 def cloze_escaped(text: str) -> str:

@@ -120,7 +120,10 @@ def assessment_item(writer: Writer, entry: Entry, number: int) -> ET.Element:
     responses = _declared(writer, item, entry)
     score = writer.add(
         item, "outcomeDeclaration",
-        attributes={"identifier": "SCORE", "cardinality": "single", "baseType": "float"},
+        attributes={
+            "identifier": "SCORE", "cardinality": "single", "baseType": "float",
+            "normalMaximum": f"{float(entry.marks):.6g}",
+        },
     )  # fmt: skip
     default = writer.add(score, "defaultValue")
     writer.add(default, "value", "0")

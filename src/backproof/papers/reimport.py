@@ -17,7 +17,7 @@ from fnmatch import fnmatchcase
 from xml.etree import ElementTree as ET
 
 from backproof.errors import InternalContradiction
-from backproof.papers.moodle import FRACTIONS
+from backproof.papers.moodle import FRACTIONS, MOST_SCALE
 from backproof.papers.quiz import CHOOSE, NUMBERS, PAIRS, TEXT, WORD, Entry
 
 # A response: the numbers of the cells, the text chosen or written, or the right side of each pair.
@@ -26,19 +26,30 @@ Response = Sequence[str]
 
 @dataclass(frozen=True)
 class Question:
-    """A question as read back: its title and what share of its marks a response earns."""
+    """A question as read back: its title and what share of its marks a response earns.
+
+    marks   what it is worth in the file; None where the file does not say
+    """
 
     title: str
     kind: str
     score: Callable[[Response], float]
+    marks: float | None = None
 
 
-def check_export(entries: Sequence[Entry], questions: Sequence[Question]) -> int:
-    """How many responses were scored; raises where one was scored wrongly."""
+def check_export(entries: Sequence[Entry], questions: Sequence[Question], scale: int = 1) -> int:
+    """How many responses were scored; raises where one was scored wrongly.
+
+    scale   what the paper's marks were multiplied with
+    """
     if len(entries) != len(questions):
         raise _fault(f"{len(questions)} questions came back of {len(entries)}")
     tried = 0
     for entry, question in zip(entries, questions, strict=True):
+        if question.marks is not None:
+            slack = 0.5 if question.kind == "cloze" and scale >= MOST_SCALE else 1e-3
+            if abs(question.marks - float(scale * entry.marks)) > slack:
+                raise _fault(f"'{entry.title}' is worth {question.marks:g}")
         if entry.kind == TEXT:
             continue
         for response, right in responses(entry):
@@ -106,7 +117,10 @@ def moodle_questions(text: str) -> list[Question]:
         kind = question.get("type", "")
         if kind != "category":
             title = question.findtext("name/text", "")
-            found.append(Question(title, kind, _MOODLE[kind](question)))
+            marks = float(question.findtext("defaultgrade", "0"))
+            if kind == "cloze":  # Moodle adds up the gaps, and heeds nothing else
+                marks = sum(w for w, *_ in _gaps(question))
+            found.append(Question(title, kind, _MOODLE[kind](question), marks))
     return found
 
 
@@ -136,12 +150,20 @@ def _moodle_numerical(question: ET.Element) -> Callable[[Response], float]:
     return score
 
 
-def _moodle_cloze(question: ET.Element) -> Callable[[Response], float]:
+def _gaps(question: ET.Element) -> list[tuple[int, str, str]]:
+    """(weight, value, tolerance) of every gap."""
     gaps = []
     for weight, inside in _GAP.findall(question.findtext("questiontext/text", "")):
         plain = re.sub(r"\\(.)", r"\1", inside)
         value, _, tolerance = plain.removeprefix("=").partition(":")
-        gaps.append((float(weight), value, tolerance))
+        if int(weight) < 1:
+            raise _fault(f"a gap weighs {weight}")
+        gaps.append((int(weight), value, tolerance))
+    return gaps
+
+
+def _moodle_cloze(question: ET.Element) -> Callable[[Response], float]:
+    gaps = _gaps(question)
     total = sum(w for w, *_ in gaps)
 
     def score(response: Response) -> float:
@@ -245,9 +267,12 @@ def _qti_question(item: ET.Element) -> Question:
 
     run = _Processing(item, declared)
     best = run.best()
+    told = float(_named(_all(item, "outcomedeclaration")[0], "normalmaximum"))
+    if best and abs(best - told) > 1e-3:
+        raise _fault(f"'{_named(item, 'title')}' pays {best:g} and says {told:g}")
     return Question(
         _named(item, "title"), kinds[0],
-        lambda response: run.score(given(response)) / best if best else 0.0,
+        lambda response: run.score(given(response)) / best if best else 0.0, told,
     )  # fmt: skip
 
 
@@ -353,7 +378,8 @@ def _canvas_question(item: ET.Element) -> Question:
                     break
         return min(1.0, round(total / 100, 3))
 
-    return Question(item.get("title", ""), fields.get("question_type", ""), score)
+    marks = float(fields.get("points_possible", "0"))
+    return Question(item.get("title", ""), fields.get("question_type", ""), score, marks)
 
 
 def _canvas_holds(test: ET.Element, given: dict[str, str]) -> bool:

@@ -151,9 +151,10 @@ class SymbolicJudge:
         if text not in self._read:
             first: ast.Expr | None = None
             chosen: ast.Expr | None = None
-            for wording in spellings(text, self.names, self._scalars):
+            for k, wording in enumerate(spellings(text, self.names, self._scalars)):
                 expr = read_expression(wording)
-                first = first or expr
+                if k < 2:  # signs that were put in make words of prose an expression
+                    first = first or expr
                 if expr is not None and self._fits(expr):
                     chosen = expr
                     break
