@@ -124,6 +124,56 @@ def test_the_form_holds_no_answer(ask: Ask) -> None:
     assert "W @ x" not in boxes  # what `ask forward` asks for without values is not shown either
 
 
+WORDS = """# In words
+
+```sheet w
+given x in R[2]
+given y in {0, 1}
+given alpha, beta in Rpos
+learn w in R[2]
+z = w.T @ x
+a = sigmoid(z)
+L = alpha*(-y*log(a)) - beta*((1 - y)*log(1 - a))
+ask weights L marks 2
+ask tree L marks 2
+```
+"""
+
+
+def test_a_label_is_never_the_answer(ask: Ask) -> None:
+    """A sample with label 1 weighs α: what is asked for must not stand beside the place for it."""
+    labels = html_of(ask("paper", WORDS)).split("<label")[1:]
+    told = [label.partition(">")[2].partition("</label>")[0] for label in labels]
+    assert "What a sample with label 1 weighs" in told
+    assert any(label.startswith("What stands right below L") for label in told)
+    assert not any("alpha" in label or "beta" in label for label in told)
+    answers = {"w.weight(1)": "alpha", "w.below(L)": "a, y"}
+    lines = marks(ask("mark", WORDS, answers=answers))
+    assert "1 of" not in lines["w.weight(0)"] and "right" in lines["w.weight(1)"]
+    assert "<math" in html_of([e for e in ask("author", WORDS) if e.get("name") == "key"])
+
+
+@pytest.mark.parametrize("name", ["exam", "paper"])
+def test_the_examples_are_taken_marked_and_looked_over(name: str) -> None:
+    text = next(e.text for e in examples() if e.name == name)
+    desk = Desk(Limits())
+
+    def ask(do: str, text: str, **more: str) -> list[Event]:  # with no clock that runs beside it
+        events: list[Event] = []
+        desk.work({"do": do, "text": text, **more}, events.append, lambda: None)
+        return events
+
+    html = html_of(ask("paper", text))
+    read, *_, total = ask("mark", text)
+    assert total["kind"] == "total" and read["kind"] == "marks"
+    assert html.count("data-item=") == total["lines"] > 30
+    assert html.count("<label") >= html.count("<textarea")
+    kinds = [e["kind"] for e in ask("author", text)]
+    assert kinds.count("section") > 4 and "error" not in kinds
+    drawn = ask("variant", text, option="3")
+    assert drawn[0]["kind"] == "variant", drawn[0]
+
+
 def test_what_a_paper_says_is_never_markup(ask: Ask) -> None:
     bad = "<img src=x onerror=alert(1)>"
     text = (

@@ -279,10 +279,11 @@ def made_file(paper: Paper, to: str) -> str | bytes:
     """A paper as one of FILES."""
     match to:
         case "questions" | "blanks" | "solutions":
+            from backproof.papers.posed import posed_of
             from backproof.render.typst import pdf
             from backproof.working.report import work_document
 
-            return pdf(work_document(paper.document, paper=True), to)
+            return pdf(work_document(paper.document, paper=True), to, posed_of(paper))
         case "key":
             from backproof.papers.key import key_text
 

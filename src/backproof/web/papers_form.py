@@ -6,19 +6,21 @@ marks. Knows nothing of marking.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from html import escape
 
 from backproof.calculus.latex import latex_name
-from backproof.errors import BackproofError
+from backproof.errors import BackproofError, Source
 from backproof.language import syntax as ast
 from backproof.language.format import unparse, unparse_set
 from backproof.language.markdown import Prose
+from backproof.language.statements import parse_expression
+from backproof.papers.asked import in_words
 from backproof.papers.choices import LETTERS, choice_of, match_of
 from backproof.papers.paper import (
-    BLANK,
     CHOICE,
     EQUATION,
     ESSAY,
@@ -39,7 +41,6 @@ from backproof.working.spelled import formulas
 from backproof.working.writing import latex_equation, latex_of, shape_brief
 
 LARGEST_GIVEN = 400  # characters of a value that is shown as a matrix
-WRITTEN = (VALUE, GRADIENT, EQUATION)  # what is answered by a formula or by numbers
 
 
 def number(value: Fraction | float) -> str:
@@ -104,7 +105,7 @@ class Form:
             f'<div class="task" role="group" aria-labelledby="{ident}">',
             f'<p class="asks" id="{ident}"><span>{said}</span>{worth}</p>',
         ]
-        if question.ask.blanks and any(i.kind == BLANK for i in question.items):
+        if question.ask.blanks:
             out.append(self.boxed(sheet, question.ask))
         out += [self.item(sheet, item) for item in question.items]
         return "\n".join([*out, "</div>"])
@@ -133,9 +134,10 @@ class Form:
 
     def line(self, sheet: PaperSheet, item: Item, at: int) -> str:
         rows = 4 if item.kind == ESSAY else 1
+        told = ' class="told"' if in_words(item) or item.kind == ESSAY else ""
         plain = ' spellcheck="false" autocapitalize="off"' if item.kind != ESSAY else ""
         return (
-            f'<label for="a{at}">{label(sheet, item)}</label>'
+            f'<label for="a{at}"{told}>{label(sheet, item)}</label>'
             f'<textarea id="a{at}" rows="{rows}" autocomplete="off"{plain} '
             f'aria-describedby="e{at} r{at}"></textarea>'
         )
@@ -202,7 +204,7 @@ def asked(sheet: PaperSheet, question: Question) -> str:
     by = f" with respect to {by}" if by else ""
     if ask.form == "choice" or ask.form == "match":
         return "Which one is right?" if ask.form == "choice" else "Match each factor to its form."
-    if BLANK in kinds:
+    if ask.blanks:
         return "Fill in the boxes."
     if ESSAY in kinds:
         return f"In words: `{ask.text}`."
@@ -219,22 +221,48 @@ def asked(sheet: PaperSheet, question: Question) -> str:
             rate = dict(ask.options).get("rate")
             said = f" with learning rate `{unparse(rate)}`" if rate is not None else ""
             return f"Take one step of gradient descent{said}."
+        case "tree":
+            return f"Say what the tree of {of or 'the loss'} looks like."
+        case "batch":
+            return f"Write the network for a batch of {of} samples."
+        case "slow":
+            return f"When does {of} learn slowly?"
+        case "weights":
+            return f"What do the weights in {of} mean?"
     return f"Answer: `{ask.text}`."
 
 
 def label(sheet: PaperSheet, item: Item) -> str:
-    """What an answer is an answer to, as a formula where it is one."""
-    if item.kind == BLANK:
-        return f'<span class="boxed">box {escape(item.key.strip("[]"))}</span>'
-    if item.kind == ESSAY or item.expr is None:
+    """What an answer is an answer to: a formula, or words where its name does not say it.
+
+    It is made of what the paper asks, never of `item.expr`, which may be the answer.
+    """
+    if item.kind == ESSAY:
         return "Your answer"
+    box = re.match(r"\[(\d+)\]", item.key)
+    words = in_words(item)
+    if box is not None:
+        rest = words.partition("]")[2]
+        return f'<span class="boxed">box {box[1]}</span>{inline(rest)}'
+    if words:
+        return inline(words[:1].upper() + words[1:])
+    shown = _asked_for(sheet, item)
     if item.key.startswith("new("):
-        shown = formula(latex_name(item.prompt), item.prompt)
         return f'{shown} <span class="word">after the step</span>'
-    shown = formula(latex_of(sheet.model, item.expr), unparse(item.expr))
     if item.kind == SHAPE:
         return f'<span class="word">shape of</span> {shown}'
+    if item.key.startswith("batch("):
+        return f'{shown} <span class="word">of the batch =</span>'
     return f'{shown} <span class="word" aria-hidden="true">=</span>'
+
+
+def _asked_for(sheet: PaperSheet, item: Item) -> str:
+    """The quantity that a line asks for, as a formula."""
+    try:
+        expr = parse_expression(Source("line", item.prompt))
+        return formula(latex_of(sheet.home(item).model, expr), item.prompt)
+    except BackproofError:
+        return formula("", item.prompt)
 
 
 # --- what is given -------------------------------------------------------------------------------
@@ -272,7 +300,7 @@ def _lines(lines: list[str]) -> str:
 
 def _hidden(sheet: PaperSheet) -> frozenset[str]:
     """The equations that are asked for."""
-    if any(item.kind == BLANK for item in sheet.items):
+    if any(question.ask.blanks for question in sheet.questions):
         return frozenset(sheet.sheet.equations)
     return frozenset(item.key for item in sheet.items if item.kind == EQUATION)
 

@@ -13,6 +13,7 @@ from html import escape
 
 import numpy as np
 
+from backproof.calculus.model import Model
 from backproof.errors import BackproofError
 from backproof.language import syntax as ast
 from backproof.language.format import unparse
@@ -21,6 +22,7 @@ from backproof.language.names import free_names
 from backproof.papers import marking
 from backproof.papers.checks import SheetChecker
 from backproof.papers.difficulty import NOTHING, RULE, Difficulty
+from backproof.papers.key import answer_text
 from backproof.papers.lint import NOTE, Finding
 from backproof.papers.marking import Line, Scheme, SheetMarker
 from backproof.papers.naming import right_form
@@ -28,10 +30,12 @@ from backproof.papers.numbers import Numeric, read_numeric, show
 from backproof.papers.paper import (
     BLANK,
     CHOICE,
+    COUNT,
     EQUATION,
     ESSAY,
     GRADIENT,
     MATCH,
+    SET,
     SHAPE,
     Item,
     Paper,
@@ -80,7 +84,10 @@ def line_html(item: Item, line: Line) -> tuple[str, str]:
     )
 
 
-_ARRAY = re.compile(r"\[\[?[-−\d., …]+(?:\], \[[-−\d., …]+)*\]?\]")
+_ROW = r"\[[-−\d., …]+\]"
+_ARRAY = re.compile(
+    rf"(?<!entry )(?<!\w)(?:\[{_ROW}(?:, (?:{_ROW}|…))*\]|\[[-−\d.]+(?:, [-−\d.…]+)+\])"
+)
 
 
 def _with_arrays(text: str) -> str:
@@ -97,8 +104,9 @@ def _with_arrays(text: str) -> str:
 
 def echo(sheet: PaperSheet, item: Item, text: str) -> str:
     """How an answer is read, without any judgement; "" where that says nothing."""
-    if item.kind in (CHOICE, MATCH, ESSAY, SHAPE) or not text.strip():
+    if item.kind in (CHOICE, MATCH, ESSAY, SHAPE, SET, COUNT) or not text.strip():
         return ""
+    sheet = sheet.home(item)
     numeric = read_numeric(text)
     if numeric is not None and item.kind != BLANK:
         rows, columns = numeric.array.shape
@@ -218,7 +226,7 @@ def key_html(sheet: PaperSheet, above: str = "") -> str:
 
 
 def _key_row(sheet: PaperSheet, item: Item, marker: SheetMarker) -> str:
-    said = "".join(_key_answer(sheet, item, marker))
+    said = "".join(_key_answer(item, marker))
     name = label(sheet, item)
     if item.kind in (CHOICE, MATCH) and item.expr is not None:
         name = formula(latex_of(sheet.model, item.expr), unparse(item.expr))
@@ -228,10 +236,12 @@ def _key_row(sheet: PaperSheet, item: Item, marker: SheetMarker) -> str:
     )
 
 
-def _key_answer(sheet: PaperSheet, item: Item, marker: SheetMarker) -> Iterator[str]:
-    truth = marker.truths.get(item.key)
+def _key_answer(item: Item, marker: SheetMarker) -> Iterator[str]:
+    own = marker.of(item)
+    model = own.sheet.model
+    truth = own.truths.get(item.key)
     if truth is not None:
-        places = marker.rounding.decimals
+        places = own.rounding.decimals
         written = show(truth.centre, places)
         yield f'<div class="line">{formula(latex_array(written), written)}</div>'
         ends = [show(end, places + 1) for end in truth.ends]
@@ -243,17 +253,15 @@ def _key_answer(sheet: PaperSheet, item: Item, marker: SheetMarker) -> Iterator[
     if item.kind in (CHOICE, MATCH):
         yield f'<p class="letters">{escape(item.answer)}</p>'
         return
-    form = None
-    if item.kind in (GRADIENT, EQUATION) or not (item.answer or item.expr is None):
-        assert item.expr is not None
-        form = right_form(sheet, item)
+    form = right_form(own.sheet, item) if item.kind in (GRADIENT, EQUATION) and item.expr else None
     if form is not None:
-        shown = formula(latex_of(sheet.model, form), unparse(form))
+        shown = formula(latex_of(model, form), unparse(form))
         yield f'<div class="line">{"in symbols: " if truth is not None else ""}{shown}</div>'
-    elif item.kind == SHAPE:
-        yield f'<div class="line"><code>{escape(item.answer)}</code></div>'
-    elif item.answer:
-        shown = formulas(sheet.model, [item.answer]).get(item.answer, "")
-        yield f'<div class="line">{formula(shown, item.answer)}</div>'
     elif truth is None:
-        yield '<p class="quiet">read by a person</p>'
+        told = answer_text(item, marker)
+        latex = "" if item.kind in (SHAPE, SET, COUNT) else _latex(model, item.answer)
+        yield f'<div class="line">{formula(latex, item.answer) if latex else inline(told)}</div>'
+
+
+def _latex(model: Model, text: str) -> str:
+    return formulas(model, [text]).get(text, "")

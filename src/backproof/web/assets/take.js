@@ -125,7 +125,7 @@ function changed(event) {
   const item = event.target.closest("[data-item]");
   if (!item) return;
   if (event.target.matches("textarea")) grow(event.target);
-  if (["value", "gradient", "equation", "blank"].includes(item.dataset.kind)) state.unread.add(item.dataset.item);
+  if (["value", "gradient", "equation", "blank", "bound"].includes(item.dataset.kind)) state.unread.add(item.dataset.item);
   clearTimeout(state.timer);
   state.timer = setTimeout(read, PAUSE);
   progress(keep());
@@ -166,7 +166,7 @@ function sheetMarked(event) {
   }
   const section = document.querySelector(`#questions [data-sheet="${CSS.escape(event.sheet)}"]`);
   const title = section.querySelector("h3").firstChild.textContent.trim();
-  byId("marks-by").append(make("li", {}, make("a", { href: `#${section.id}`, textContent: title }), ` ${event.earned} of ${event.of}`));
+  byId("marks-by").append(make("li", {}, make("a", { href: `#${section.id}`, textContent: title }), " ", make("span", { textContent: `${event.earned} of ${event.of}` })));
 }
 
 function marked(event, jump) {
