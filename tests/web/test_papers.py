@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from backproof.errors import Source
+from backproof.language.markdown import parse_markdown
 from backproof.web.desk import Desk
 from backproof.web.gallery import examples
 from backproof.web.limits import Limits
@@ -72,6 +74,7 @@ ask forward
 ask tree z as essay marks 1
 ```
 """
+DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 Ask = Callable[..., list[Event]]
 
 
@@ -294,6 +297,31 @@ def test_what_is_no_paper_says_so(ask: Ask) -> None:
     assert "cannot be asked" in html_of(ask("paper", broken))
     found = next(e for e in ask("author", broken) if e.get("name") == "findings")
     assert found["counts"]["error"] >= 1 and 'data-line="' in found["html"]
+
+
+@pytest.mark.parametrize(("name", "earned"), [("ada", "10"), ("bob", "3"), ("eve", "0")])
+def test_the_class_of_the_docs_is_marked_as_on_the_command_line(name: str, earned: str) -> None:
+    """docs/papers.md says so; Ada is right throughout, Bob slips in z and in a sign."""
+    from backproof.papers.marking import Marker
+    from backproof.papers.paper import paper_of
+    from backproof.papers.scripts import Reader
+    from backproof.web.papers_form import number
+
+    page = (DOCS / "papers.md").read_text(encoding="utf-8")
+    text = page.partition("````markdown paper.md\n")[2].partition("````")[0]
+    script = page.partition(f"```text scripts/{name}.txt\n")[2].partition("```")[0]
+    paper = paper_of(parse_markdown(Source("paper.md", text)))
+    read = Reader(paper).read(script, name)
+    shares = {line.item: line.share for line in Marker(paper).mark(read)}
+    events: list[Event] = []
+    job = {"do": "mark", "text": text, "answers": dict(read.answers)}
+    Desk(Limits()).work(job, events.append, lambda: None)
+    (total,) = [e for e in events if e["kind"] == "total"]
+    for item, html in marks(events).items():
+        share = shares[item]
+        word = "?" if share is None else number(share * paper.item(item).marks)
+        assert f">{word} of {number(paper.item(item).marks)}<" in html
+    assert total["earned"] == earned, (total, marks(events))
 
 
 # --- the author's view ---------------------------------------------------------------------------
