@@ -15,8 +15,8 @@ from backproof.errors import MissingExtra, render_error
 from backproof.render.drawings.choose import drawings
 from backproof.render.drawings.labels import shape_said
 from backproof.render.formula import FormulaError
-from backproof.render.prose import told_apart, typst_prose
 from backproof.render.posed import Posed, Posing
+from backproof.render.prose import told_apart, typst_prose
 from backproof.render.terminal import summary
 from backproof.render.typst_math import string, typst_math
 from backproof.render.verdicts import MOST_NAMES, counts, value_text
@@ -91,9 +91,9 @@ def document(report: Report, version: Version = "solutions", posed: Posing | Non
         title = report.sheets[0].title or title
     body: list[str] = []
     answered = False
+    places = {id(one): k for k, one in enumerate(report.sheets)}
     for block in report.blocks:
         if isinstance(block, str):
-    places = {id(one): k for k, one in enumerate(report.sheets)}
             text = _without_title(block, title)
             shown = text if version == "solutions" else told_apart(text, answered)[1]
             body.append(typst_prose(shown))
@@ -157,8 +157,6 @@ def sheet(
     return "\n".join(out)
 
 
-def declared_lines(statements: str) -> str:
-    """The lines of a sheet that say what is given and learned."""
 def _to_answer(working: Working, how: Posed) -> str:
     """What is to be worked out, and for how many marks."""
     asked = working.ask.partition(" blank ")[0]
@@ -213,6 +211,8 @@ def string_text(text: str) -> str:
     return f"#{string(text)}"
 
 
+def declared_lines(statements: str) -> str:
+    """The lines of a sheet that say what is given and learned."""
     words = ("given ", "learn ", "let ", "assume ", "layout ", "round ")
     return "\n".join(row for row in statements.split("\n") if row.startswith(words))
 
