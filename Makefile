@@ -84,6 +84,9 @@ demo: $(VENV)/.ready-pdf
 	@echo "The working above is in $(BUILD)/exam.txt. The same as a page, $(BUILD)/exam.html (open it in a"
 	@echo "browser), as PDF in $(BUILD)/exam.pdf, as data in $(BUILD)/exam.json, as LaTeX in"
 	@echo "$(BUILD)/exam.tex. Change $(EXAM) and run it again."
+	@echo
+	@echo "To write such a sheet and see it worked as you type, or to take a paper and see it marked: make serve,"
+	@echo "and for this one: make serve SHEET=$(EXAM)"
 
 serve: $(VENV)/.ready-web
 	$(BIN)/backproof serve $(SHEET)
