@@ -111,7 +111,7 @@ def compare(
             if points >= total:
                 break
             use_exact = wanted_exact > 0 and not point.large
-            run = point.evaluator(model, exact=use_exact)
+            run = point.shared(model, exact=use_exact)
             run.final = point.large
             outcome = _look(run, sides)
             if outcome is None:
@@ -121,7 +121,7 @@ def compare(
                 kinks += 1
                 continue
             if outcome.differs and not use_exact and not point.large:
-                run = point.evaluator(model, exact=True)
+                run = point.shared(model, exact=True)
                 outcome = _look(run, sides)
                 exact_seen = True
             if outcome is not None and outcome.doubtful:
@@ -256,7 +256,7 @@ def _look(run: Evaluator, sides: Sides, near: Decimal = Decimal("1e-32")) -> _Ou
         differs = bool(((over >= 0) if mask is None else (over >= 0) & (mask != 0)).any())
     else:
         differs = bool((over > relative * size).any())
-    lost = relative * max(run.largest(), 1)
+    lost = relative * max(run.largest(sides.nodes), 1)
     doubtful = differs and run.xp.exact and bool(np.abs(gap).max() <= lost) and not strict
     if not run.xp.exact and not strict:  # double precision only looks; where it decides, gently
         differs = bool((over > (lost if run.final else relative * size)).any())

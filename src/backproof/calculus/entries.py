@@ -31,6 +31,8 @@ class Entries:
         self.graph = model.graph
         self._ratios: dict[int, Ratio] = {}
         self._costs: dict[int, int] = {}
+        self._lengths: dict[int, int] = {}
+        self._built: dict[tuple[Ratio, ...], Node] = {}  # sums of ratios, written out
         self._idempotent: set[int] = set()
         self._signs: dict[Poly, int] = {}  # -1: the factor reads better turned round
         self._atoms: dict[int, Node] = {}
@@ -73,7 +75,7 @@ class Entries:
         fits = [self.filled_out(n, node.shape) for n in found]
         if node.op.powers:  # products in one order, sums as they were written
             fits.append(fits.pop(0))
-        best = min(fits, key=self._length)
+        best = self._shortest(fits)
         if best is node or not again:
             return best
         return self.entries(best, again=False)  # a name put in may cancel once more
@@ -87,9 +89,18 @@ class Entries:
             return node.args[0] * ones / node.args[1]
         return node * ones
 
-    def _length(self, node: Node) -> tuple[int, int]:
-        cost = self.cost(node)
-        return cost, len(text(syntax(node))) if cost < TOO_LONG else 0
+    def _shortest(self, forms: list[Node]) -> Node:
+        """The first of the forms of least cost, and of those the shortest written out."""
+        least = min(self.cost(n) for n in forms)
+        near = list(dict.fromkeys(n for n in forms if self.cost(n) == least))
+        if len(near) == 1 or least >= TOO_LONG:
+            return near[0]
+        return min(near, key=self._length)
+
+    def _length(self, node: Node) -> int:
+        if node.id not in self._lengths:
+            self._lengths[node.id] = len(text(syntax(node)))
+        return self._lengths[node.id]
 
     def ratio(self, node: Node) -> Ratio:
         """The node as a fraction of polynomials over what is not arithmetic."""
@@ -127,6 +138,7 @@ class Entries:
             for p, e in sums:
                 sign *= self._signs.get(p, 1) ** abs(e)
             self._signs[new[0]] = sign
+            self._built.clear()
 
     def _atom(self, node: Node) -> Ratio:
         self._atoms[node.id] = node
@@ -199,6 +211,13 @@ class Entries:
             return self.graph.filled(0, node.shape)
         if len(terms) == 1:
             return self.rebuilt(terms[0])
+        key = tuple(terms)
+        if key not in self._built:
+            self._built[key] = self._factored(terms)
+        return self._built[key]
+
+    def _factored(self, terms: list[Ratio]) -> Node:
+        """A sum with what all of its terms have in front of a bracket."""
         outside = ratios.shared(terms)
         inverse = ratios.to_power(outside, -1)
         inside = [ratios.times(t, inverse) for t in terms]
@@ -217,7 +236,10 @@ class Entries:
 
     def rebuilt(self, r: Ratio) -> Node:
         """A ratio as a node: numbers first, then products of matrices, then the rest."""
-        return self._assembled(r, None)
+        key = (r,)
+        if key not in self._built:
+            self._built[key] = self._assembled(r, None)
+        return self._built[key]
 
     def _assembled(self, r: Ratio, inside: Node | None) -> Node:
         """*r* as a node, times *inside*."""

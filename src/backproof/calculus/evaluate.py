@@ -7,7 +7,7 @@ node's loop axes first and then its core axes (two or more).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -35,6 +35,8 @@ class Evaluator:
     values        leaf name -> array of the leaf's core shape
     definitions   name -> right-hand side of its equation
     after         called with (name, array) after each equation; what it returns is carried on
+    below         an evaluator at the same point, which knows the names that this one does not
+    entries       how many numbers it holds
     """
 
     def __init__(
@@ -45,14 +47,18 @@ class Evaluator:
         *,
         exact: bool = False,
         after: Callable[[str, Array], Array] | None = None,
+        below: Evaluator | None = None,
     ) -> None:
         base: Float64 | Decimals = DECIMALS if exact else FLOAT64
         self.xp: Any = _Sized(base, sizes)
         self.definitions = definitions
         self.after = after
+        self.below = below
+        self.entries = 0
         self.final = False  # whether double precision decides here, with nothing to confirm it
         self._names: dict[str, Array] = dict(values)
         self._done: dict[int, Array] = {}
+        self._tops: dict[int, Any] = {}
 
     def named(self, name: str) -> Array:
         """The value of a named quantity; KeyError names a leaf that has no value."""
@@ -63,7 +69,10 @@ class Evaluator:
                 stack.pop()
                 continue
             if current not in self.definitions:
-                raise KeyError(current)
+                if self.below is None:
+                    raise KeyError(current)
+                self._names[current] = self.below.named(current)
+                continue
             order = postorder([self.definitions[current]], self._done)
             missing = [n.name for n in order if n.name is not None and n.name not in self._names]
             if missing:
@@ -90,14 +99,38 @@ class Evaluator:
                 self.named(n.name)
         return self._run(node, order)
 
-    def largest(self) -> Any:
-        """The largest finite magnitude among all values computed so far."""
+    def known(self) -> Mapping[str, Array]:
+        """The values of the names so far."""
+        return self._names
+
+    def largest(self, nodes: Iterable[Node] | None = None) -> Any:
+        """The largest finite magnitude among all values so far, or among those below *nodes*."""
         top = self.xp.const(Fraction(0))
-        for array in self._done.values():
-            for x in np.abs(array).flat if array.dtype == object else (np.abs(array).max(),):
-                if x > top and (array.dtype != object or x.is_finite()):
-                    top = x
+        for key in self._done if nodes is None else self._needed(nodes):
+            if key not in self._tops:
+                self._tops[key] = self._top(self._done[key])
+            top = max(top, self._tops[key])
         return top
+
+    def _top(self, array: Array) -> Any:
+        zero = self.xp.const(Fraction(0))
+        if array.dtype != object:
+            size = np.abs(array).max()
+            return size if size > zero else zero
+        return max((x for x in np.abs(array).flat if x.is_finite()), default=zero)
+
+    def _needed(self, nodes: Iterable[Node]) -> Iterator[int]:
+        """The ids of what the nodes were worked out from, through the names."""
+        pending, seen = list(nodes), set[str]()
+        while pending:
+            order, pending = postorder(pending), []
+            for node in order:
+                if node.id in self._done:
+                    yield node.id
+                name = node.name
+                if name is not None and name not in seen and name in self.definitions:
+                    seen.add(name)
+                    pending.append(self.definitions[name])
 
     def _run(self, root: Node, order: list[Node]) -> Array:
         """The value of *root*; *order* is what has no value yet, arguments first."""
@@ -112,6 +145,7 @@ class Evaluator:
             if len(args) > 1:
                 args = align(node, args)
             done[node.id] = node.op.numeric(self.xp, node, args)
+            self.entries += done[node.id].size
         return done[root.id]
 
 

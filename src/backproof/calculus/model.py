@@ -120,15 +120,16 @@ class Model:
 
     def depends_on(self, node: Node) -> set[str]:
         """The declared names that a node depends on, through its equations."""
-        from backproof.operators.node import quantities
+        return set(self.once(("depends on", node.id), lambda: self._depends_on(node)))
 
-        pending, seen = list(quantities([node])), set[str]()
+    def _depends_on(self, node: Node) -> set[str]:
+        pending, seen = list(self.graph.names(node)), set[str]()
         while pending:
             name = pending.pop()
             if name not in seen:
                 seen.add(name)
                 if name in self.definitions:
-                    pending.extend(quantities([self.definitions[name]]))
+                    pending.extend(self.graph.names(self.definitions[name]))
         return {n for n in seen if n in self.declared}
 
     def open_dimensions(self, node: Node) -> set[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -23,6 +23,7 @@ from backproof.operators.dims import Dim
 from backproof.operators.node import Node
 
 Array = Any
+MOST_SHARED = 50_000  # numbers that a shared evaluator may hold when it is asked again
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,25 @@ class Point:
     exact: Mapping[str, Array]
     floats: Mapping[str, Array]
     large: bool = False
+    _shared: dict[Any, Evaluator] = field(default_factory=dict, compare=False, repr=False)
 
     def evaluator(self, model: Model, *, exact: bool) -> Evaluator:
         """An evaluator at this point (use exact ones inside `decimal_context()`)."""
         values = self.exact if exact else self.floats
         return Evaluator(self.sizes, values, model.definitions, exact=exact)
+
+    def shared(self, model: Model, *, exact: bool) -> Evaluator:
+        """The evaluator at this point that all who only read values share.
+
+        Exact ones belong inside `decimal_context()`, with its usual digits.
+        """
+        key = (id(model.definitions), exact)
+        run = self._shared.get(key)
+        if run is None or run.entries > MOST_SHARED:
+            run = self.evaluator(model, exact=exact)
+            if not self.large:
+                self._shared[key] = run
+        return run
 
 
 def draw_sizes(model: Model, rng: random.Random, turn: int) -> dict[str, int]:

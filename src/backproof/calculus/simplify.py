@@ -51,7 +51,8 @@ class Simplifier(Entries):
         for name, node in self.model.definitions.items():
             if node.args and not node.loops:
                 self._learn_name(name, node)
-        return {field: copied(getattr(self, field)) for field in _LEARNED}
+        grown = {k: v for k, v in vars(self).items() if isinstance(v, dict | set) and k != "extra"}
+        return {k: copied(v) for k, v in grown.items()}
 
     def _start(self, learned: Mapping[str, Any]) -> None:
         for field, value in learned.items():
@@ -127,6 +128,7 @@ class Simplifier(Entries):
         if r.factors and (len(r.factors) > 1 or len(r.factors[0][0]) > 1):
             widest = max(r.factors, key=lambda f: len(f[0]))[0]
             self._meanings.setdefault(widest, []).append((r, leaf))
+            self._built.clear()
 
     def tidy(self, node: Node) -> Node:
         """The terms of a sum, each simplified by itself."""
@@ -383,15 +385,10 @@ class Simplifier(Entries):
             points = draw_points(self.model, POINTS, seed=11)
             self._runs = []
             for p in points:
-                values = p.floats if p.large else p.exact
-                names = _Names(self.model.definitions, self.extra)
-                self._runs.append(Evaluator(p.sizes, values, names, exact=not p.large))
+                exact = not p.large
+                base = p.shared(self.model, exact=exact)
+                self._runs.append(Evaluator(p.sizes, {}, self.extra, exact=exact, below=base))
         return self._runs
-
-
-_LEARNED = (
-    "notes", "_done", "_named", "_ratios", "_costs", "_idempotent", "_signs", "_atoms", "_meanings",
-)  # fmt: skip
 
 
 def copied(value: Any) -> Any:
@@ -399,17 +396,3 @@ def copied(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: list(v) if isinstance(v, list) else v for k, v in value.items()}
     return set(value)
-
-
-class _Names(dict[str, Node]):
-    """Definitions, and further names that may still be added."""
-
-    def __init__(self, definitions: Mapping[str, Node], extra: Mapping[str, Node]) -> None:
-        super().__init__(definitions)
-        self.extra = extra
-
-    def __contains__(self, name: object) -> bool:
-        return super().__contains__(name) or name in self.extra
-
-    def __missing__(self, name: str) -> Node:
-        return self.extra[name]

@@ -45,7 +45,12 @@ def verify_gradient(
     At each point a random direction v is drawn; the sum of node * v must equal the slope of
     *root* along v. Points that are undefined or exactly on a kink are left out.
     """
-    return _verify(model, root, wrt, points, seed, lambda run, v: _inner(run.value(node), v))
+
+    def along(run: Evaluator, v: Array) -> Array:
+        return _inner(run.value(node), v)
+
+    key = (verify_gradient, root.id, wrt, node.id, points, seed)
+    return model.once(key, lambda: _verify(model, root, wrt, points, seed, along))
 
 
 def verify_jacobian(
@@ -98,7 +103,7 @@ def _verify(model: Model, root: Node, wrt: str, points: int, seed: int, along: A
         for point in _drawn(model, points, seed):
             if tried == points or point.large:
                 break
-            run = point.evaluator(model, exact=True)
+            run = point.shared(model, exact=True)
             base = run.named(wrt)
             if not defined(run.value(root)) or on_kink(run, [root], jumps=True):
                 continue
@@ -165,11 +170,13 @@ def _rising(
     """How root rises along the direction, from wrt - step to wrt + step."""
     held = held_fixed(model, run, root)
     base = run.named(wrt)
+    moving = model.once((_moving, wrt), lambda: _moving(model, wrt))
+    still = {name: array for name, array in run.known().items() if name not in moving}
 
     def rise(step: Decimal) -> tuple[Array, Decimal]:
         sides, largest = [], Decimal(0)
         for sign in (1, -1):
-            values = {**point.exact, wrt: base + sign * step * direction}
+            values = {**still, wrt: base + sign * step * direction}
             moved = Evaluator(point.sizes, values, model.definitions, exact=True)
             moved.hold(held)
             sides.append(moved.value(root))
@@ -177,6 +184,15 @@ def _rising(
         return sides[0] - sides[1], largest
 
     return rise
+
+
+def _moving(model: Model, wrt: str) -> frozenset[str]:
+    """The names that an equation leads to from *wrt*."""
+    found = {wrt}
+    for name, node in model.definitions.items():
+        if not found.isdisjoint(model.graph.names(node)):
+            found.add(name)
+    return frozenset(found)
 
 
 def held_fixed(model: Model, run: Evaluator, root: Node) -> dict[int, Array]:

@@ -192,6 +192,8 @@ def broadcast(graph: Graph, nodes: Sequence[Node], what: str) -> Shape:
     column of n plus a row of n is an error, never an n × n matrix.
     """
     shapes = [graph.resolve_shape(n.shape) for n in nodes]
+    if all(shape == shapes[0] for shape in shapes):
+        return shapes[0]
     result = max(shapes, key=lambda s: (len(s), sum(d != ONE for d in s)))
     for shape in shapes:
         if shape in (result, SCALAR):

@@ -34,11 +34,14 @@ class Loop:
 class Node:
     """One operator applied to nodes. Make them through `Graph.make` or Python's operators.
 
-    fill   the one value that every entry has, for a constant array; else None
-    name   the quantity's name, for a leaf that is one; else None
+    fill        the one value that every entry has, for a constant array; else None
+    name        the quantity's name, for a leaf that is one; else None
+    is_number   whether its core has one entry
     """
 
-    __slots__ = ("args", "fill", "graph", "id", "loops", "name", "op", "params", "shape")
+    __slots__ = (
+        "args", "fill", "graph", "id", "is_number", "loops", "name", "op", "params", "shape",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -59,6 +62,7 @@ class Node:
         self.loops = loops
         self.fill: Fraction | None = params[0] if op.name == "fill" else None
         self.name: str | None = params[0] if op.name == "name" else None
+        self.is_number = shape == SCALAR
 
     def _make(self, op: str, *args: Node | Fraction | int, params: tuple[Any, ...] = ()) -> Node:
         return self.graph.make(op, *args, params=params)
@@ -105,10 +109,6 @@ class Node:
     @property
     def T(self) -> Node:
         return self._make("transpose", self)
-
-    @property
-    def is_number(self) -> bool:
-        return self.shape == SCALAR
 
     # How the algebra of whole arrays is recognised: each is empty, or None, for any other node.
 
@@ -193,6 +193,7 @@ class Graph:
         self.sizes: dict[str, Dim] = {}
         self.may_bind = True
         self._interned: dict[tuple[Any, ...], Node] = {}
+        self._named: dict[int, frozenset[str]] = {}
         self._loops = 0
 
     def loop(self, name: str, size: Dim) -> Loop:
@@ -205,7 +206,7 @@ class Graph:
         return dim.substitute(self.sizes) if self.sizes else dim
 
     def resolve_shape(self, shape: Iterable[Dim]) -> Shape:
-        return tuple(self.resolve(d) for d in shape)
+        return tuple([self.resolve(d) for d in shape] if self.sizes else shape)
 
     def same(self, a: Dim, b: Dim) -> bool:
         """Whether two dimensions are one; solves an unsolved name where that is allowed."""
@@ -219,6 +220,13 @@ class Graph:
             return False
         self.sizes[solved[0]] = solved[1]
         return True
+
+    def names(self, node: Node) -> frozenset[str]:
+        """The names that a node depends on directly."""
+        if node.id not in self._named:
+            below = postorder([node])
+            self._named[node.id] = frozenset(n.name for n in below if n.name is not None)
+        return self._named[node.id]
 
     def number(self, value: Fraction | int) -> Node:
         return self.filled(Fraction(value), SCALAR)
@@ -237,8 +245,8 @@ class Graph:
     def make(self, op: str, *args: Node | Fraction | int, params: tuple[Any, ...] = ()) -> Node:
         """The node for *op*; ShapeProblem when the shapes do not fit (without a place)."""
         entry = self.table[op]
-        nodes = tuple(self.lift(a) for a in args)
-        key = (op, *(n.id for n in nodes), params)
+        nodes = tuple([self.lift(a) for a in args])
+        key = (op, *[n.id for n in nodes], params)
         found = self._interned.get(key)
         if found is not None:
             return found
@@ -297,4 +305,4 @@ def replaced(root: Node, by: Mapping[int, Node]) -> Node:
 
 def quantities(roots: Iterable[Node]) -> set[str]:
     """The names that the nodes depend on directly."""
-    return {n.name for n in postorder(roots) if n.name is not None}
+    return {name for root in roots for name in root.graph.names(root)}

@@ -208,7 +208,7 @@ class Judge:
         tried = 0
         with decimal_context(), np.errstate(all="ignore"):
             for point in draw_points(self.model, 6):
-                value = point.evaluator(self.model, exact=True).value(node)
+                value = point.shared(self.model, exact=True).value(node)
                 if not defined(value):
                     continue
                 tried += 1

@@ -115,7 +115,7 @@ def _pairs(
     for point in draw_points(words.model, _POINTS, 5):
         names = {k: v for k, v in point.floats.items() if k in remedy.model.declared}
         after = Evaluator(point.sizes, names, remedy.model.definitions)
-        pairs.append((point.evaluator(words.model, exact=False), after))
+        pairs.append((point.shared(words.model, exact=False), after))
     return pairs
 
 

@@ -302,7 +302,7 @@ class Words:
         ratios, tried = [], 0
         with np.errstate(all="ignore"):
             for point in draw_points(self.model, POINTS, 11):
-                run = point.evaluator(self.model, exact=False)
+                run = point.shared(self.model, exact=False)
                 true = norm_of(run, of.gradient, self.model.leaves[of.wrt])
                 most = of.bounds(run, sups=True)[of.wrt]
                 if not (math.isfinite(true) and math.isfinite(most)):
@@ -416,7 +416,7 @@ def _nearly(model: Model, a: Node, b: Node) -> bool:
     """Whether two nodes agree to six digits at random points, in double precision."""
     with np.errstate(all="ignore"):
         for point in draw_points(model, POINTS, 7):
-            run = point.evaluator(model, exact=False)
+            run = point.shared(model, exact=False)
             x, y = run.value(a), run.value(b)
             defined = bool(np.isfinite(x).all() and np.isfinite(y).all())
             near = 1e-6 * max(1.0, float(np.abs(x).max()))
