@@ -322,6 +322,40 @@ def test_the_search_gives_the_same_answer_twice() -> None:
         assert judged(sheet, claim)[0].suggestion == judged(sheet, claim)[0].suggestion
 
 
+def test_a_suggestion_without_a_proof_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    claim, repair = "grad(L, w) == X.T @ (y - p)/N", "grad(L, w) == X.T @ (p - y)/N"
+    (verdict,) = judged(LOGISTIC, claim)
+    assert (verdict.suggestion, "no proof" in verdict.why) == (repair, False)
+    monkeypatch.setattr("backproof.working.mending.search.PROOF_SECONDS", 0.0)
+    (verdict,) = judged(LOGISTIC, claim)
+    assert verdict.suggestion == repair
+    assert verdict.why.endswith("What is suggested instead is true at every point tried; no proof"
+                                " was found.")  # fmt: skip
+
+
+def test_a_term_that_is_missing_is_not_made_up_by_undoing_what_stands_there() -> None:
+    (verdict,) = judged(MATRICES, "A @ u == u")
+    assert verdict.suggestion is None
+    (verdict,) = judged(LAYER, "grad(E, z) == x.T @ x * a")
+    assert plain(verdict.suggestion) == "grad(E,z)==a*(1-a)*(a-t)"
+
+
+def test_a_chain_rule_factor_that_is_missing() -> None:
+    (verdict,) = judged(LOGISTIC, "grad(L, w) == grad(L, p)")
+    assert verdict.suggestion == "grad(L, w) == jac(p, w) @ grad(L, p)"
+
+
+def test_whole_numbers_that_are_others_everywhere() -> None:
+    sheet = "given x in R[2]\nf = 2*x[1]**2 - 3*x[1]*x[2]\n"
+    (verdict,) = judged(sheet, "hess(f, x) == [[4, -3], [3, 0]]")
+    assert verdict.suggestion == "hess(f, x) == [[4, -3], [-3, 0]]"
+
+
+def test_what_does_not_fit_names_the_column_before_the_full_stop() -> None:
+    (verdict,) = judged(SOFTMAX, "grad(L, W) == X @ (P - Y)/N")
+    assert "N × K (column " in verdict.why and "). The inner dimensions" in verdict.why
+
+
 # --- shapes, numbers, chains, bounds -------------------------------------------------------------
 
 

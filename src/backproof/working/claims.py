@@ -90,6 +90,7 @@ class Judge:
         self.model = model
         self._values: SheetValues | None = None
         self._witnessed = 0
+        self._seconds = PROOF_SECONDS
 
     @property
     def values(self) -> SheetValues:
@@ -101,8 +102,14 @@ class Judge:
     def simplifier(self) -> Simplifier:
         return Simplifier(self.model)
 
-    def claim(self, claim: ast.Claim, *, proofs: bool = True) -> Verdict:
-        """The verdict of a claim; a chain is judged link by link."""
+    def claim(
+        self, claim: ast.Claim, *, proofs: bool = True, seconds: float = PROOF_SECONDS
+    ) -> Verdict:
+        """The verdict of a claim; a chain is judged link by link.
+
+        A proof may take so many seconds; without proofs, what is equal everywhere `agrees`.
+        """
+        self._seconds = seconds
         line = self.model.sheet.source.position(claim.span.start)[0]
         base = Verdict(claim.text, line, UNDECIDED, "", span=claim.text_span)
         if claim.member is not None:
@@ -145,7 +152,8 @@ class Judge:
         except BackproofError as error:
             column = "" if error.place is None else f" (column {error.place.column})"
             hint = f" {error.hint[:1].upper()}{error.hint[1:]}." if error.hint else ""
-            return replace(base, verdict=REFUTED, why=f"{error.message}{column}{hint}")
+            why = f"{error.message.rstrip('.')}{column}.{hint}"
+            return replace(base, verdict=REFUTED, why=why)
         except (MemoryError, RecursionError):
             return replace(base, why="the claim is too large to compare.")
 
@@ -358,7 +366,7 @@ class Judge:
         if not found.points:
             return _undefined(base, found)
         if proofs:
-            proof = prove(model, sides, seconds=PROOF_SECONDS)
+            proof = prove(model, sides, seconds=self._seconds)
             if proof is not None:
                 facts = tuple(proof.facts)
                 using = f", using that {' and '.join(facts)}" if facts else ""

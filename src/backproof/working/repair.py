@@ -19,6 +19,8 @@ from backproof.working.mending.search import Search, Workbench
 from backproof.working.mending.shapes import mended_shape
 from backproof.working.mending.words import caret_diff
 
+UNPROVED = "What is suggested instead is true at every point tried; no proof was found."
+
 __all__ = ["caret_diff", "mended", "mended_one"]
 
 
@@ -32,7 +34,7 @@ def mended_one(bench: Workbench, claim: ast.Claim, verdict: Verdict) -> Verdict:
     """The verdict with a suggestion, if it needs one and one is found.
 
     Where a fact that nobody declared would make the claim true, or where single entries of a
-    matrix are wrong, that is added to the reason.
+    matrix are wrong, that is added to the reason; so is that a suggestion has no proof.
     """
     if verdict.verdict != REFUTED:
         return verdict
@@ -45,6 +47,8 @@ def mended_one(bench: Workbench, claim: ast.Claim, verdict: Verdict) -> Verdict:
         with np.errstate(all="ignore"):
             search = Search(bench, claim, verdict)
             found = search.best()
+            if found is not None and not bench.proved(found.text):
+                more.append(UNPROVED)
             fact = search.fact()
             more.append(None if fact is None else f"It would be true if {fact}.")
     except (BackproofError, ArithmeticError, ValueError, MemoryError, RecursionError):

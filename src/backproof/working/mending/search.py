@@ -46,6 +46,7 @@ from backproof.working.mending.words import token_distance, tokens
 
 Array = Any
 MOST_CANDIDATES = 2_500
+PROOF_SECONDS = 0.3  # for the proof of what is suggested
 MOST_SECONDS = 1.0  # of computing; the number of candidates is the bound that is met
 OWN_WORDS = 0.3  # an edit that arrives at what the sheet says elsewhere is that much likelier
 LEFT_SIDE = 0.5  # what an edit of the left side costs more
@@ -110,7 +111,29 @@ class Workbench:
         """Whether a mended claim is true for all values."""
         if claim is None:
             return False
-        return self.judge.claim(claim, proofs=False).verdict in (PROVED, AGREES)
+        known = self._stated(claim)
+        verdict = self.judge.claim(claim, proofs=False) if known is None else known
+        return verdict.verdict in (PROVED, AGREES)
+
+    def proved(self, text: str) -> bool:
+        """Whether a mended claim has a proof, found in the time that a suggestion may take."""
+        claim = read_claim(text)
+        if claim is None:
+            return False
+        known = self._stated(claim)
+        verdict = self.judge.claim(claim, seconds=PROOF_SECONDS) if known is None else known
+        return verdict.verdict == PROVED
+
+    def _stated(self, claim: ast.Claim) -> Verdict | None:
+        """The verdict of the same claim, where the sheet makes it."""
+        for other, verdict in zip(self.claims, self.verdicts, strict=True):
+            if (
+                other.sides == claim.sides and other.relations == claim.relations
+                and other.loops == claim.loops and other.conditions == claim.conditions
+                and other.tolerance is None and other.member is None
+            ):  # fmt: skip
+                return verdict
+        return None
 
 
 def is_value(expr: ast.Expr) -> bool:
@@ -292,6 +315,10 @@ class Search:
             for name in list(self.model.sheet.equations)[:MOST_GRADIENTS]:
                 if target != ast.Name(name):
                     yield apply("grad", target, ast.Name(name))
+        if isinstance(other, ast.Apply) and other.op == "grad":
+            for n in ast.walk(old):  # the chain rule: what `grad(L, z)` was not multiplied with
+                if isinstance(n, ast.Apply) and n.op == "grad" and n != other:
+                    yield apply("jac", n.args[1], other.args[1])
         for op in ("jac", "hess"):
             for n in ast.walk(other):
                 if isinstance(n, ast.Apply) and n.op == op:
