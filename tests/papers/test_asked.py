@@ -142,6 +142,13 @@ def test_slow_learning_in_numbers_with_errors_carried_on() -> None:
     assert marked(EXAM, text + "weakest(W1) = W2\n")["weakest(W1)"].verdict == "follows"
 
 
+@pytest.mark.parametrize("value", ["0", "1e9"])
+def test_norms_that_are_made_up_earn_nothing(value: str) -> None:
+    text = "[q10b-saturated]\n" + "".join(f"{key} = {value}\n" for key in saturated())
+    lines = marked(EXAM, text + "weakest(W1) = W2\n")
+    assert all(not line.share for line in lines.values()), lines
+
+
 @pytest.mark.parametrize(
     ("bound", "verdict"),
     [

@@ -86,6 +86,14 @@ def test_an_override_that_makes_no_sense_is_refused(
         mark_class(PAPER, [scripts], tmp_path / "marks", overrides=[decided])
 
 
+def test_a_decision_about_nobody_is_refused(tmp_path: Path, scripts: Path) -> None:
+    name = next(p.stem for p in scripts.iterdir())
+    decided = (name[:-1], "svm.S", "1", "oral")
+    with pytest.raises(FileProblem) as caught:
+        mark_class(PAPER, [scripts], tmp_path / "marks", overrides=[decided])
+    assert name[:-1] in caught.value.message and name in str(caught.value.hint)
+
+
 def test_every_mark_is_explained_and_the_class_summed_up(tmp_path: Path, scripts: Path) -> None:
     out = tmp_path / "marks"
     mark_class(PAPER, [scripts], out)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED as FIRST
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
+from difflib import get_close_matches
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
@@ -21,7 +22,7 @@ from backproof.papers.summary import write_results
 
 BATCH = 20
 WORTH_A_PROCESS = 60  # scripts; below that, starting one takes longer than it saves
-VERSION = "1"  # of the marking: lines marked by an older one are marked again
+VERSION = "2"  # of the marking: lines marked by an older one are marked again
 
 Progress = Callable[[int, int], None]
 
@@ -61,6 +62,7 @@ def mark_class(
     try:
         store.belongs_to(f"{VERSION} {paper.digest} {scheme.digits} {scheme.early}")
         handed_in = list(_named_once(read_scripts(list(scripts), paper)))
+        _known(decided, {s.student for s in handed_in})
         done = store.done()
         todo = [(k, s) for k, s in enumerate(handed_in) if done.get(s.student) != s.digest]
         finished = len(handed_in) - len(todo)
@@ -92,6 +94,17 @@ def _override(paper: Paper, student: str, item: str, marks: str, reason: str) ->
     if not reason.strip():
         raise FileProblem("A mark that is decided by hand needs a reason.")
     return Override(student, item, value, reason.strip())
+
+
+def _known(decided: Iterable[Override], students: set[str]) -> None:
+    """A decision about a script that was not handed in is a slip of the pen."""
+    for one in decided:
+        if one.student not in students:
+            near = get_close_matches(one.student, sorted(students), n=1)
+            raise FileProblem(
+                f"No script is by '{one.student}', so nothing of it can be decided.",
+                hint=f"did you mean '{near[0]}'?" if near else "names are as in marks.csv",
+            )
 
 
 def _named_once(scripts: Iterable[Script]) -> Iterator[Script]:

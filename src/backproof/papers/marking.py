@@ -243,8 +243,9 @@ class SheetMarker:
                 elif item.kind in (VALUE, GRADIENT):
                     line = self._value(item, text, written)
                 elif item.kind in (SET, COUNT, BOUND):
-                    own = {w.label: float(w.centre.item()) for w in written if w.centre.size == 1}
-                    wrong = [w.label for w in written if not w.right and not w.barred]
+                    fair = [w for w in written if not w.barred]
+                    own = {w.label: float(w.centre.item()) for w in fair if w.centre.size == 1}
+                    wrong = [w.label for w in fair if not w.right]
                     line = self.sets.mark(item, text, answers, own, wrong)
                 else:
                     line = other_line(self.sheet, item, text, self.symbolic)
