@@ -81,3 +81,18 @@ def test_numbers_with_many_digits_are_written_with_a_power(number: str, shown: s
 
     value = Decimal(number)
     assert show_number(value, 3 if value < 1 and value > 0 else 0) == shown
+
+
+@pytest.mark.parametrize("side", [3, 60])
+def test_large_matrices_of_a_file_are_looked_at_too(tmp_path, monkeypatch, side: int) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.chdir(tmp_path)
+    basis, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(side, side)))
+    np.save("q.npy", basis)
+    np.save("s.npy", np.eye(side) * 2 + np.ones((side, side)))
+    np.save("bad.npy", np.eye(side) - np.ones((side, side)))
+    model_of(f'given Q in orthogonal[{side}] = file("q.npy")\n')
+    model_of(f'given S in posdef[{side}] = file("s.npy")\n')
+    with pytest.raises(ValueProblem, match="is not positive definite"):
+        model_of(f'given S in posdef[{side}] = file("bad.npy")\n')
+    with pytest.raises(ValueProblem, match="is not orthogonal"):
+        model_of(f'given Q in orthogonal[{side}] = file("s.npy")\n')

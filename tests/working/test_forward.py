@@ -332,3 +332,27 @@ def test_sheet_values_of_the_other_policy() -> None:
 
 def test_a_sheet_without_equations_says_so() -> None:
     assert lines(forward_working(model("given x in R[3]\n"))) == ["The sheet has no equations."]
+
+
+def test_a_power_that_is_too_large_says_so() -> None:
+    with pytest.raises(ValueProblem) as caught:
+        forward_working(model("x = 2**(10**9)\n"))
+    assert "has no value: the result is too large to be computed." in caught.value.message
+
+
+def test_large_arrays_are_computed_in_double_precision_and_it_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = "given A = [[0.1, 0.2], [0.3, 0.4]]\nB = A @ A\ns = sum(B)\n"
+    exact = forward_working(model(text))
+    assert not [s for s in exact.steps if s.label == "precision"]
+    assert any(s.verified is not None for s in exact.steps)
+    monkeypatch.setattr("backproof.calculus.values.BY_HAND", 7)  # A @ A takes eight
+    rough = forward_working(model(text))
+    assert [s.text for s in rough.steps if s.label == "precision"] == [
+        "The arrays are large, so some values are computed in double precision (15 digits)."
+    ]
+    assert all(s.verified is None for s in rough.steps)
+    # 0.1·0.1 + 0.2·0.3 + 0.1·0.2 + 0.2·0.4 + 0.3·0.1 + 0.4·0.3 + 0.3·0.2 + 0.4·0.4 = 0.54
+    assert value(rough, "s") == pytest.approx(0.54, abs=1e-12)
+    assert value(exact, "s") == 0.54

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,8 @@ class Evaluator:
     values        leaf name -> array of the leaf's core shape
     definitions   name -> right-hand side of its equation
     after         called with (name, array) after each equation; what it returns is carried on
+    most          multiplications of decimals from which on a node is computed in double precision
+                  instead (and `rough` is set); None: never
     below         an evaluator at the same point, which knows the names that this one does not
     entries       how many numbers it holds
     """
@@ -47,12 +50,15 @@ class Evaluator:
         *,
         exact: bool = False,
         after: Callable[[str, Array], Array] | None = None,
+        most: int | None = None,
         below: Evaluator | None = None,
     ) -> None:
         base: Float64 | Decimals = DECIMALS if exact else FLOAT64
         self.xp: Any = _Sized(base, sizes)
         self.definitions = definitions
         self.after = after
+        self.most = most if exact else None
+        self.rough = False
         self.below = below
         self.entries = 0
         self.final = False  # whether double precision decides here, with nothing to confirm it
@@ -144,9 +150,33 @@ class Evaluator:
             args = [done[a.id] for a in node.args]
             if len(args) > 1:
                 args = align(node, args)
-            done[node.id] = node.op.numeric(self.xp, node, args)
+            if self.most is not None and _multiplications(node, args) > self.most:
+                done[node.id] = self._in_floats(node, args)
+            else:
+                done[node.id] = node.op.numeric(self.xp, node, args)
             self.entries += done[node.id].size
         return done[root.id]
+
+    def _in_floats(self, node: Node, args: list[Array]) -> Array:
+        """One node in double precision, as decimals again."""
+        self.rough = True
+        floats = [np.asarray(a, dtype=np.float64) for a in args]
+        return self.xp.array(node.op.numeric(_Sized(FLOAT64, self.xp.sizes), node, floats))
+
+
+def _multiplications(node: Node, args: list[Array]) -> int:
+    """About how many multiplications a node takes; a function of a number counts as ten."""
+    if not args:
+        return 0
+    largest = max(a.size for a in args)
+    if node.matrices:
+        return args[0].size * args[1].shape[-1]
+    if node.op.elementwise:
+        plain = node.op.signs or node.op.powers
+        return largest if plain else 10 * largest
+    if node.op.abrupt:  # inverses and determinants, by elimination
+        return largest * args[0].shape[-1]
+    return largest if len(args) == 1 else prod(a.size for a in args)
 
 
 def align(node: Node, args: list[Array]) -> list[Array]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +25,7 @@ from backproof.calculus.loading import load_values
 from backproof.errors import Place, ShapeProblem, Span, ValueProblem
 from backproof.language import syntax as ast
 from backproof.language.sheet import Sheet
-from backproof.operators.arithmetic import decimal_context
+from backproof.operators.arithmetic import DECIMALS, FLOAT64, decimal_context
 from backproof.operators.dims import SCALAR, Dim, Shape, shape_of, show_shape
 from backproof.operators.node import Graph, Node
 from backproof.operators.table import new_graph
@@ -148,11 +149,23 @@ class Model:
 
     def given_values(self, exact: bool) -> dict[str, Array]:
         """The values that the sheet gives, as arrays of core shape."""
-        run = Evaluator(self.number_sizes(), {}, {}, exact=exact)
-        values = {name: run.value(node) for name, node in self.assigned.items()}
+        values = self.written_values(exact)
         for name, array in self.arrays.items():
-            values[name] = run.xp.array(array)
+            values[name] = (DECIMALS if exact else FLOAT64).array(array)
         return values
+
+    def written_values(self, exact: bool) -> dict[str, Array]:
+        """The values that stand in the sheet itself, not those of its files."""
+        run = Evaluator(self.number_sizes(), {}, {}, exact=exact)
+        return {name: run.value(node) for name, node in self.assigned.items()}
+
+    @cached_property
+    def decimals(self) -> dict[str, Array]:
+        """The arrays of the sheet's files as decimals: 0.1 in a file is one tenth."""
+        return {
+            name: np.frompyfunc(lambda x: Decimal(repr(x)), 1, 1)(array.astype(np.float64))
+            for name, array in self.arrays.items()
+        }
 
     def number_sizes(self) -> dict[str, int]:
         """The dimension names that have a number."""
@@ -302,13 +315,19 @@ def _bound(elaborator: Elaborator, expr: ast.Expr) -> Fraction:
     return node.fill
 
 
+SMALL = 2_000  # entries that are looked at as exact numbers; more of them as floating point
+
+
 # --- given values ----------------------------------------------------------------------------
 
 
 def _check_values(model: Model) -> None:
     """A given value must lie in the set that its name was declared in."""
     with decimal_context(), np.errstate(all="ignore"):
-        values = model.given_values(exact=True)
+        values = model.written_values(exact=True)
+        for name, array in model.arrays.items():
+            small = array.size <= SMALL
+            values[name] = DECIMALS.array(array) if small else FLOAT64.array(array)
         for name, array in values.items():
             fault = _outside(model.declared[name], array, model)
             if fault is not None:
@@ -386,11 +405,18 @@ def _outside(fact: Fact, array: Array, model: Model) -> tuple[str, str] | None:
         what = "diagonal" if fact.kind == "diagonal" else "symmetric"
         found = first(bad, f"and the matrix must be {what}")
         if found is None and fact.kind == "posdef":
+            if array.size > SMALL:
+                lowest = np.linalg.eigvalsh(array.astype(np.float64)).min()
+                return None if lowest > 0 else ("", "is not positive definite")
             order = _not_positive(array)
             if order is not None:
                 return "", f"is not positive definite: its leading {order} × {order} block is not"
         return found
     if fact.kind == "orthogonal":
+        if array.size > SMALL:
+            a = array.astype(np.float64)
+            away = np.abs(a.T @ a - np.eye(len(a))).max()
+            return None if away < 1e-6 else ("", "is not orthogonal")
         # What rounding the entries to the decimals they are written with may do: √n units.
         unit = Fraction(1, 10 ** min(9, max(_decimals(x) for x in array.flat)))
         slack = 0 if unit == 1 else unit * Fraction(math.sqrt(len(array)))

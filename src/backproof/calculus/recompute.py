@@ -24,6 +24,8 @@ CONTRADICTS = 1e-4
 
 def recompute(values: SheetValues, what: str, node: Node, value: Array) -> bool:
     """Whether double precision gives the same value (False: it cannot tell)."""
+    if values.evaluator.rough:  # the value is of double precision itself
+        return False
     used = quantities([node])
     floats = {n: values.named(n).astype(np.float64) for n in used}
     sizes = values.model.number_sizes()

@@ -370,8 +370,8 @@ class Simplifier(Entries):
                 tried += 1
                 exact = a.dtype == object and b.dtype == object
                 near = Fraction(NEAR) if exact else 1e-8
-                top = max([1, *(abs(x) for x in a.flat)])
-                if any(abs(x) > top * run.xp.const(Fraction(near)) for x in (a - b).flat):
+                top = max(1, np.abs(a).max(initial=0))
+                if (np.abs(a - b) > top * run.xp.const(Fraction(near))).any():
                     raise InternalContradiction(
                         f"{after!r} was derived from {before!r}, and the two differ at a random "
                         "point. This is a bug in backproof.",

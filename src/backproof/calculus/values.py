@@ -69,13 +69,20 @@ class SheetValues:
         for name, equation in model.sheet.equations.items():
             self._expand(name, equation.expr)
         self._literal = {n for n, node in model.definitions.items() if node.is_literal}
+        self._decimals: dict[
+            int, tuple[Array, int]
+        ] = {}  # with the array, so that the id stays its
         self._missing: dict[str, frozenset[str]] = {}
         with decimal_context(), np.errstate(all="ignore"):
-            values = model.given_values(exact=True)
-            for name, array in model.arrays.items():  # 0.1 in a file is one tenth
-                values[name] = _as_written(array)
+            values = model.written_values(exact=True)
+            values.update(model.decimals)
             self.evaluator = Evaluator(
-                model.number_sizes(), values, self._definitions, exact=True, after=self._after
+                model.number_sizes(),
+                values,
+                self._definitions,
+                exact=True,
+                after=self._after,
+                most=BY_HAND,
             )
 
     # --- values ------------------------------------------------------------------------------
@@ -143,7 +150,11 @@ class SheetValues:
         """How many decimals a result is shown with: N, or fewer where it has no more of them."""
         if self.rounding.each:
             return self.rounding.decimals
-        return min(self.rounding.decimals, decimals_needed(array, self.rounding.decimals))
+        found = self._decimals.get(id(array))
+        if found is None:
+            found = array, decimals_needed(array, self.rounding.decimals)
+            self._decimals[id(array)] = found
+        return min(self.rounding.decimals, found[1])
 
     def show(self, array: Array) -> str:
         """A result as text."""
@@ -201,16 +212,10 @@ class SheetValues:
         return self._missing[name]
 
 
-def _as_written(array: Array) -> Array:
-    out = np.empty(array.shape, dtype=object)
-    for index, x in np.ndenumerate(array):
-        out[index] = Decimal(repr(float(x)))
-    return out
-
-
 # --- rounding and writing numbers ------------------------------------------------------------
 
 
+BY_HAND = 5_000_000  # multiplications in decimals for one node: about a second
 LONGEST = 24  # digits before the point; more than anyone reads
 
 

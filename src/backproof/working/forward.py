@@ -58,6 +58,7 @@ def forward_working(model: Model) -> Working:
     names = list(model.sheet.order)
     steps = [*_known(values, model.declared), *_equations(values, names)]
     steps.extend(policy_notes(values, names))
+    steps.extend(_precision(values))
     if not names:
         steps.append(Step("equations", "The sheet has no equations.", kind="note"))
     return Working("forward", tuple(steps), _data(values, names))
@@ -77,7 +78,14 @@ def value_working(model: Model, expr: ast.Expr) -> Working:
         steps.extend(policy_note(values, expr))
     elif isinstance(expr, ast.Name) and expr.id in model.definitions:
         steps.extend(policy_notes(values, [expr.id]))
+    steps.extend(_precision(values))
     return Working(f"value {written(expr)}", tuple(steps), _data(values, names))
+
+
+def _precision(values: SheetValues) -> Iterator[Step]:
+    if values.evaluator.rough:
+        text = "The arrays are large, so some values are computed in double precision (15 digits)."
+        yield Step("precision", text, kind="note")
 
 
 # --- what is known ---------------------------------------------------------------------------

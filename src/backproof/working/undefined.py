@@ -165,7 +165,10 @@ def _why(values: SheetValues, spot: _Spot, part: ast.Expr | None) -> str:
     shown = show_number(number, decimals_needed(np.array([[number]], dtype=object), 6))
     if Decimal(shown) == 0 != number:
         shown = f"{number:.3g}"
-    return f"{_entry(arg, own, value, text)} is {shown}, and {need}"
+    if len(node.args) > 1 and values.value(node)[spot.at].is_infinite():
+        need = "the result is too large to be computed"
+    where = _entry(arg, own, value, text)
+    return need if where == shown else f"{where} is {shown}, and {need}"
 
 
 def _argument_text(values: SheetValues, part: ast.Expr | None, node: Node, which: int) -> str:
