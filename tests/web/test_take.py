@@ -132,6 +132,8 @@ def test_answers_are_there_again_after_a_reload(paper: Page) -> None:
 def test_everything_is_done_by_keyboard(paper: Page) -> None:
     paper.keyboard.press("Tab")
     expect(paper.locator(".jump")).to_be_focused()
+    paper.keyboard.press("Enter")
+    expect(paper.locator("#questions")).to_be_focused()
     item(paper, "neuron.z").locator("textarea").focus()
     for answer in ("-0.6", "0.354", "1.038"):
         paper.keyboard.type(answer)
@@ -157,6 +159,12 @@ def test_everything_is_done_by_keyboard(paper: Page) -> None:
     expect(paper.locator("#said")).to_contain_text("Marked: ")
     paper.keyboard.press("Tab")
     expect(paper.locator("#marks-by a").first).to_be_focused()
+    address = paper.url
+    paper.keyboard.press("Enter")
+    expect(paper.locator("#q-neuron")).to_be_focused()
+    expect(paper.locator("#q-neuron h3")).to_be_in_viewport()
+    assert paper.url == address  # it holds the paper
+    expect(paper.locator("body.submitted")).to_have_count(1)
     paper.get_by_role("button", name="How to write answers").focus()
     paper.keyboard.press("Enter")
     expect(paper.locator("#how")).to_be_visible()

@@ -319,7 +319,7 @@ byId("questions").addEventListener("input", changed);
 byId("questions").addEventListener("submit", (event) => event.preventDefault());
 byId("questions").addEventListener("keydown", (event) => {
   const one = event.target.matches("textarea") && !event.target.closest("[data-kind=essay]");
-  if (event.key !== "Enter" || !one || event.shiftKey) return;
+  if (event.key !== "Enter" || !one || event.shiftKey || event.isComposing) return;
   event.preventDefault(); // to the next line, as on paper; Shift and Enter breaks a long matrix
   const fields = [...document.querySelectorAll("#questions textarea, #questions input, #questions select")];
   fields[fields.indexOf(event.target) + 1]?.focus();
@@ -335,5 +335,16 @@ byId("how-open").onclick = () => {
   byId("how-open").setAttribute("aria-expanded", String(!byId("how").hidden));
 };
 byId("back").hidden = sessionStorage.getItem("sheet") === null;
+// A place on this page is gone to without touching the address, which holds the paper.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[href^='#']");
+  if (!link) return;
+  event.preventDefault();
+  const place = byId(decodeURIComponent(link.hash.slice(1)));
+  if (!place) return;
+  place.tabIndex = -1;
+  place.focus({ preventScroll: true });
+  place.scrollIntoView({ block: "start" });
+});
 window.addEventListener("hashchange", begin);
 begin();
