@@ -200,6 +200,28 @@ def test_blanks_are_numbered_red_boxes() -> None:
     assert len(blanks) == 1
     red = [text.line.text for text in drawing.texts if text.style == "red-text"]
     assert red == ["[1]", "↓ [2]"]
+    inside = [text.line.text for text in drawing.texts if "W[2]" in text.line.text]
+    assert any(text.endswith("[1] + b[2]") for text in inside)  # not A1, not a 1 × 1 matrix
+
+
+def test_an_edge_says_the_name_of_what_does_not_fit_on_it() -> None:
+    sheet = bp.Sheet(
+        "given x in R[2]\nlearn W1 in R[2, 2]\nz1 = W1 @ x\na1 = sigmoid(z1)\nL = sumsq(a1)\n"
+        "D1 = diag(sigmoid(z1)*(1 - sigmoid(z1)))\n"
+    )
+    (drawing,) = drawings(sheet.gradient("L", "W1").working)
+    said = [text.line.text.strip() for text in drawing.texts]
+    assert "D[1]" in said and not any("…" in text for text in said)
+
+
+def test_only_a_wide_drawing_is_scrolled() -> None:
+    siamese = bp.read(EXAMPLES / "siamese.sheet")
+    (narrow,) = drawings(siamese.gradient("L", "W1").working)
+    assert 'class="bp-drawing"' in narrow.svg()
+    sheet = "\n".join([*(f"learn w{k} in R" for k in range(12)),
+                       "L = " + " + ".join(f"w{k}" for k in range(12))])  # fmt: skip
+    (wide,) = drawings(bp.Sheet(sheet).tree("L").working)
+    assert 'class="bp-drawing bp-wide"' in wide.svg()
 
 
 def test_a_batch_shows_samples_and_both_ways() -> None:

@@ -231,3 +231,15 @@ def test_a_line_about_something_else_is_not_moved() -> None:
     sheet = bp.Sheet("given P = [[0.5, 0.5]]\ngiven Y = [[1, 0]]\nL = cross_entropy(P, Y)\n")
     moved = [s for s in aligned(sheet.forward().steps) if "phantom" in s.latex]
     assert not moved
+
+
+def test_a_wide_fraction_is_taken_apart_so_that_lines_can_be_broken() -> None:
+    """(A + … + A)/m is one over m times the sum: no piece is wider than a line of a phone."""
+    terms = " + ".join([r"W^{[2]\top}\, \left(a - y\right)"] * 8)
+    shown = mathml(rf"g = \frac{{{terms}}}{{m}}")
+    assert shown.count("<math ") > 8
+    assert "<mfrac><mn>1</mn><mi>m</mi></mfrac>" in shown
+    assert shown.count(">(<") == shown.count(">)<") == 8 + 1
+    for piece in f.pieces(f.parse(rf"g = \frac{{{terms}}}{{m}}"), 20.0):
+        assert f.width(piece) < 20.0
+    assert "frac(1, m)" in typst_math(rf"g = \frac{{{terms}}}{{m}}")

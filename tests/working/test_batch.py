@@ -41,10 +41,10 @@ def drawing(working: Working) -> list[str]:
 
 def test_it_says_what_becomes_of_every_name() -> None:
     said = texts(batch_working(model(SIAMESE), "m"))
-    assert "xA (4 × 1) → XA (4 × m): data: each sample has its own." in said
-    assert "y (a number) → Y (1 × m): a label: each sample has its own." in said
+    assert "xA (4 × 1) → XA (4 × m): data, each sample has its own." in said
+    assert "y (a number) → Y (1 × m): a label, each sample has its own." in said
     assert (
-        "W1 (3 × 4), b1 (3 × 1), W2 (1 × 3) and b2 (a number) stay: learned: shared by all samples."
+        "W1 (3 × 4), b1 (3 × 1), W2 (1 × 3) and b2 (a number) stay: learned, shared by all samples."
         in said
     )
 

@@ -88,6 +88,13 @@ def test_boxes_are_drawn_in_latex_too() -> None:
     assert r"\boxed{2}" in latex[2]
 
 
+def test_the_key_is_set_like_the_lines() -> None:
+    _, answers = with_blanks(forward_working(siamese()), ["sigmoid(z2)", "W2"])
+    latex = {s.text: s.latex for s in answers.steps}
+    assert latex["[1] = W2"] == r"\boxed{1} = W^{[2]}"
+    assert latex["[2] = sigmoid(z2)"] == r"\boxed{2} = \sigma\left(z^{[2]}\right)"
+
+
 def test_every_place_of_a_piece_has_a_box_of_its_own() -> None:
     questions, answers = with_blanks(forward_working(siamese()), ["y"])
     assert "L = -([1]*log(a2) + (1 - [2])*log(1 - a2))" in texts(questions)

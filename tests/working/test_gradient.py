@@ -52,7 +52,7 @@ def test_the_chain_is_a_product_of_named_factors_with_shapes() -> None:
         "∂L/∂W1 = ∂zA1/∂W1 @ ∂aA1/∂zA1 @ ∂a1/∂aA1 @ ∂z2/∂a1 @ ∂a2/∂z2 @ ∂L/∂a2"
     )
     assert chain[0].because == (
-        "shapes (3 × 4 × 3) @ (3 × 3) @ (3 × 3) @ (3 × 1) @ a number @ a number"
+        "shapes (3 × 4 × 3) @ (3 × 3) @ (3 × 3) @ (3 × 1), times two numbers"
     )
     assert chain[1].text.startswith("+ ∂zB1/∂W1 @ ∂aB1/∂zB1 @ ∂a1/∂aB1")
 
@@ -103,9 +103,9 @@ def test_the_sum_over_the_paths_and_the_matrix_form() -> None:
     assert step.verified.points == 3
     assert step.latex == (
         r"\frac{\partial L}{\partial W^{[1]}} = \operatorname{diag}\left(\mathbb{1}\left["
-        r"z^{[1]}_{A} > 0\right]\right)\, {W^{[2]}}^{\top}\, \left(a^{[2]} - y\right)\, "
+        r"z^{[1]}_{A} > 0\right]\right)\, W^{[2]\top}\, \left(a^{[2]} - y\right)\, "
         r"x_{A}^{\top} - \operatorname{diag}\left(\mathbb{1}\left[z^{[1]}_{B} > 0\right]\right)\, "
-        r"{W^{[2]}}^{\top}\, \left(a^{[2]} - y\right)\, x_{B}^{\top}"
+        r"W^{[2]\top}\, \left(a^{[2]} - y\right)\, x_{B}^{\top}"
     )
 
 

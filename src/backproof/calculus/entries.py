@@ -30,6 +30,7 @@ class Entries:
         self.model = model
         self.graph = model.graph
         self._ratios: dict[int, Ratio] = {}
+        self._broken: set[int] = set()  # sums and products with a fraction in them
         self._costs: dict[int, int] = {}
         self._lengths: dict[int, int] = {}
         self._built: dict[tuple[Ratio, ...], Node] = {}  # sums of ratios, written out
@@ -50,7 +51,12 @@ class Entries:
             if todo:
                 stack.extend(todo)
                 continue
-            own = len(n.terms) != 1  # a sign costs nothing
+            own = int(len(n.terms) != 1)  # a sign costs nothing, a fraction in a fraction twice
+            divides = any(power < 0 for _, power in n.powers)
+            within = bool(n.terms or n.powers) and any(a.id in self._broken for a in n.args)
+            if divides or within:
+                self._broken.add(n.id)
+            own += divides and within
             self._costs[n.id] = own + sum(self._costs[a.id] for a in n.args)
         return self._costs[node.id]
 

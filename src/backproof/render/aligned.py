@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from backproof.working.steps import Step
 
+BARS = "bars"  # what explains the bars of a terminal, which stand in no set formula
 _SIGNS = (" = ", r" \leftarrow ")
 
 
@@ -19,6 +20,8 @@ def aligned(steps: Iterable[Step]) -> Iterator[Step]:
     head: Step | None = None
     left = ""
     for step in steps:
+        if step.label == BARS:
+            continue
         shown = None if head is None else _below(step, head, left)
         if shown is not None:
             yield shown

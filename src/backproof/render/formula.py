@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-AtomKind = Literal["name", "upright", "bold", "number", "text", "sign", "function", "big", "double"]
+AtomKind = Literal[
+    "name", "upright", "bold", "number", "text", "sign", "function", "big", "double", "bracket"
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Atom:
     """One sign or word: `name` an italic letter, `function` an upright word before its argument,
-    `sign` an operator or relation, `big` a sum with limits, `double` a double-struck sign."""
+    `sign` an operator or relation, `big` a sum with limits, `double` a double-struck sign,
+    `bracket` one of a pair between which lines may be broken."""
 
     kind: AtomKind
     text: str
@@ -133,6 +136,7 @@ FENCES = {
     "lVert": "‖", "rVert": "‖", "lvert": "|", "rvert": "|", "lfloor": "⌊", "rfloor": "⌋",
     "lceil": "⌈", "rceil": "⌉", "{": "{", "}": "}", "|": "‖", "langle": "⟨", "rangle": "⟩",
 }  # fmt: skip
+OPENED = {("bracket", "("), ("bracket", "[")}
 RELATIONS = frozenset("=≠≤≥<>←→≈∈⇒↦")
 BINARY = frozenset("+-·×⊙⊗±−")
 _DIRECT = frozenset("+-=<>*/!,;:()[]|·×⊙⊗≤≥≠←→±−∈≈…⋯%")
@@ -362,7 +366,8 @@ def is_prefix(items: Sequence[Formula], at: int) -> bool:
     if not is_sign(items[at], "+−-±"):
         return False
     before = next((i for i in reversed(items[:at]) if not isinstance(i, Space)), None)
-    return before is None or (isinstance(before, Atom) and before.kind == "sign")
+    opened = isinstance(before, Atom) and (before.kind, before.text) in OPENED
+    return before is None or opened or (isinstance(before, Atom) and before.kind == "sign")
 
 
 def pieces(formula: Formula, most: float) -> list[Row]:
@@ -371,7 +376,7 @@ def pieces(formula: Formula, most: float) -> list[Row]:
     Broken at relations and sums; a piece wider than *most* ems also at products.
     """
     found: list[list[Formula]] = [[]]
-    items = items_of(formula)
+    items = items_of(loosened(formula, most))
     for k, item in enumerate(items):
         begun = any(not isinstance(i, Phantom) for i in found[-1])
         if begun and is_sign(item, RELATIONS | frozenset("+−-±")) and not is_prefix(items, k):
@@ -384,6 +389,33 @@ def pieces(formula: Formula, most: float) -> list[Row]:
         else:
             out += _at_products(piece, most)
     return out
+
+
+def loosened(formula: Formula, most: float) -> Row:
+    """The formula with what is wider than *most* ems taken apart, so that lines can be broken in
+    it: of a fraction with a sum above, one over its denominator times the sum in brackets."""
+    out: list[Formula] = []
+    for item in items_of(formula):
+        if width(item) <= most:
+            out.append(item)
+        elif isinstance(item, Fraction) and _is_sum(item.above):
+            head = Fraction(Atom("number", "1"), item.below)
+            inside = loosened(item.above, most).items
+            out += [head, Space(0.17), Atom("bracket", "("), *inside, Atom("bracket", ")")]
+        elif isinstance(item, Fraction) and width(item.below) <= most / 2:
+            head = Fraction(Atom("number", "1"), item.below)
+            out += [head, Space(0.17), *loosened(item.above, most).items]
+        elif isinstance(item, Fence) and item.left in "([" and item.right in ")]":
+            inside = loosened(item.inside, most).items
+            out += [Atom("bracket", item.left), *inside, Atom("bracket", item.right)]
+        else:
+            out.append(item)
+    return Row(tuple(out))
+
+
+def _is_sum(formula: Formula) -> bool:
+    items = items_of(formula)
+    return any(is_sign(i, "+−") and not is_prefix(items, k) for k, i in enumerate(items))
 
 
 def _at_products(items: Sequence[Formula], most: float) -> list[Row]:
@@ -432,3 +464,30 @@ def width(formula: Formula) -> float:
             return width(base)
         case Boxed(inside=inside):
             return width(inside) + 1.0
+
+
+# --- columns of numbers ---------------------------------------------------------------------------
+
+Digits = tuple[bool, int, int]  # whether there is a sign, digits before and behind the point
+
+
+def digits(cell: Formula) -> Digits | None:
+    """The size of a number in decimals; None for anything else."""
+    items = items_of(cell)
+    signed = bool(items) and is_sign(items[0], "−-")
+    rest = items[1:] if signed else items
+    if len(rest) != 1 or not isinstance(rest[0], Atom) or rest[0].kind != "number":
+        return None
+    whole, _, part = rest[0].text.partition(".")
+    return signed, len(whole), len(part)
+
+
+def columns_of_numbers(tree: Table) -> dict[int, Digits]:
+    """Column -> the size that holds all of its numbers, where these are of different sizes."""
+    found: dict[int, Digits] = {}
+    for k in range(max(map(len, tree.rows))):
+        sizes = [s for row in tree.rows if k < len(row) and (s := digits(row[k])) is not None]
+        if len(set(sizes)) > 1:
+            signs, wholes, parts = zip(*sizes, strict=True)
+            found[k] = (any(signs), max(wholes), max(parts))
+    return found

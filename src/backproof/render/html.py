@@ -7,7 +7,7 @@ paper are one style sheet. A fragment of the same is what a notebook shows.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -24,6 +24,7 @@ from backproof.render.formula import FormulaError
 from backproof.render.mathml import mathml
 from backproof.render.prose import prose, slug
 from backproof.render.terminal import summary
+from backproof.render.told import names_of, told
 from backproof.render.verdicts import MOST_NAMES, counts, says_the_claim, value_text
 from backproof.working.writing import latex_array
 
@@ -95,7 +96,6 @@ class Page:
             f"<h{level}>{escape(working.title)}</h{level}></summary>",
         ]
         drawn = drawings(working, beside)
-        folded = [_folded(s) for s in working.steps if s.kind == "tree"] if drawn else []
         for drawing in drawn:
             svg = drawing.svg("page", f"d{next(self._number)}")
             label = escape(drawing.title, quote=True)
@@ -103,16 +103,15 @@ class Page:
                 f'<figure class="drawing" tabindex="0" role="group" aria-label="{label}">{svg}'
                 f"<figcaption>{escape(drawing.title)}</figcaption></figure>"
             )
-        shown = [s for s in working.steps if not (drawn and s.kind == "tree")]
-        out += self._steps(list(aligned(shown)))
-        out += folded
+        out += self._steps(list(aligned(working.steps)), names_of(working.steps), bool(drawn))
         verified = summary(working.steps)
         if verified:
             out.append(f'<p class="verified">Verified: {escape(verified)}.</p>')
         return "\n".join([*out, "</details>"])
 
-    def _steps(self, steps: Sequence[Step]) -> Iterator[str]:
-        """The steps; those below a heading fold with it, many entries fold together."""
+    def _steps(self, steps: Sequence[Step], names: Collection[str], drawn: bool) -> Iterator[str]:
+        """The steps; those below a heading fold with it, many entries fold together, and what is
+        drawn above is folded away as text."""
         open_part = False
         shapes: dict[str, tuple[int | str, ...]] = {}
         at = 0
@@ -121,20 +120,24 @@ class Page:
             if step.kind == "heading":
                 if open_part:
                     yield "</details>"
-                said = inline(_capital(step.text.rstrip(":.")))
+                said = told(_capital(step.text.rstrip(":.")), names)
                 shut = "" if step.text == "Answer key" else " open"
                 yield f'<details class="part"{shut}><summary>{said}</summary>'
                 open_part, at = True, at + 1
+                continue
+            if drawn and step.kind == "tree" and step.label != "sheet":
+                yield _folded(step)
+                at += 1
                 continue
             entries = _entries(steps, at)
             if len(entries) > MOST_ENTRIES:
                 said = f"{len(entries)} lines, entry by entry"
                 yield f'<details class="entries"><summary>{said}</summary>'
-                yield from (_step(s, shapes) for s in entries)
+                yield from (_step(s, shapes, names) for s in entries)
                 yield "</details>"
                 at += len(entries)
                 continue
-            yield _step(step, shapes)
+            yield _step(step, shapes, names)
             at += 1
         if open_part:
             yield "</details>"
@@ -161,7 +164,7 @@ class Page:
         ]
         if verdict.why and not says_the_claim(verdict):
             why = verdict.why[:1].upper() + verdict.why[1:].rstrip(".") + "."
-            out.append(f'<p class="why">{escape(why)}</p>')
+            out.append(f'<p class="why">{told(why, _NAME.findall(verdict.text))}</p>')
         if verdict.suggestion is not None:
             out.append(_repair(verdict.text, verdict.suggestion, formulas))
         if verdict.difference is not None:
@@ -175,19 +178,23 @@ class Page:
 # --- steps ---------------------------------------------------------------------------------------
 
 
-def _step(step: Step, shapes: dict[str, tuple[int | str, ...]]) -> str:
+def _step(step: Step, shapes: dict[str, tuple[int | str, ...]], names: Collection[str] = ()) -> str:
     depth = f"d{min(step.depth, 2)}"
     if step.kind in ("tree", "error"):
         kind = "drawn" if step.kind == "tree" else "error"
         return f'<pre class="{kind}" tabindex="0">{escape(step.text, quote=False)}</pre>'
     if step.kind in ("note", "warning"):
-        because = f' <span class="because">({escape(step.because)})</span>' if step.because else ""
-        return f'<p class="{step.kind} {depth}">{inline(step.text)}{because}</p>'
+        said = f"({told(step.because, names)})" if step.because else ""
+        because = f' <span class="because">{said}</span>' if said else ""
+        return f'<p class="{step.kind} {depth}">{told(step.text, names)}{because}</p>'
     if step.kind == "path":
         return f'<div class="step path {depth}"><div class="line">{_path(step.text)}</div></div>'
     if step.depth == 0:
         shapes.clear()
-    shape = step.shape if shapes.get(step.label) != step.shape else None
+    told_already = shapes.get(step.label) == step.shape or (
+        step.shape == () and step.label.endswith("]")  # an entry is a number
+    )
+    shape = None if told_already else step.shape
     if step.shape is not None:
         shapes[step.label] = step.shape
     out = [f'<div class="step {step.kind} {depth}"><div class="main"><div class="line">']
@@ -195,7 +202,7 @@ def _step(step: Step, shapes: dict[str, tuple[int | str, ...]]) -> str:
     out.append(formula(step.latex, step.text, value=valued))
     out.append("</div>")
     if step.because:
-        out.append(f'<span class="because">({inline(step.because)})</span>')
+        out.append(f'<span class="because">({told(step.because, names)})</span>')
     out.append("</div>")
     if shape is not None:
         out.append(f'<span class="shape">{escape(shape_said(shape))}</span>')
@@ -209,8 +216,8 @@ def formula(latex: str, text: str, *, value: bool = False) -> str:
             return mathml(latex, value=value)
         except FormulaError:
             pass
-    if _WORDS.search(text):
-        return f'<span class="plain">{inline(text)}</span>'
+    if "█" not in text and "\n" not in text:
+        return f'<span class="plain">{told(text, _NAME.findall(text))}</span>'
     return f'<code class="plain">{escape(text, quote=False)}</code>'
 
 
@@ -245,12 +252,12 @@ def _folded(step: Step) -> str:
     )
 
 
-_WORDS = re.compile(r"(?<![\w*/.])[a-z]{3,} [a-z]{2,}\b")
 _CODE = re.compile(r"`([^`]+)`")
+_NAME = re.compile(r"[^\W\d]\w*")
 
 
 def inline(text: str) -> str:
-    """A sentence of ours or of a sheet's comment, its `code` as code."""
+    """A sentence of a sheet's comment, its `code` as code."""
     return _CODE.sub(r"<code>\1</code>", escape(text, quote=False))
 
 

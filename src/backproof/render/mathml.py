@@ -86,7 +86,7 @@ def write(tree: f.Formula, *, first: bool = True) -> str:
         case f.Script():
             return _script(tree)
         case f.Fence(left=left, inside=inside, right=right):
-            tall, deep = _is_tall(inside), min(_depth(inside), 2)
+            tall, deep = _is_tall(inside), min(_depth(inside), 2) if left in "([" else 0
             begin, end = (
                 _fence(sign, form, tall, deep)
                 for sign, form in ((left, "prefix"), (right, "postfix"))
@@ -140,11 +140,13 @@ def _atom(atom: f.Atom, *, prefix: bool) -> str:
         case "double":
             return f'<mi mathvariant="normal">{text}</mi>'
         case "text":
-            return f"<mtext>{text}</mtext>"
+            return f"<mtext>{_kept(text)}</mtext>"
         case "big":
             if atom.text in "∑∏":
                 return f'<mo largeop="true" movablelimits="false" stretchy="false">{text}</mo>'
             return f'<mo movablelimits="false" lspace="0em" rspace=".17em">{text}</mo>'
+    if atom.kind == "bracket":
+        return _fence(text, "prefix" if text in "([" else "postfix", tall=False, deep=2)
     if prefix:
         return f'<mo form="prefix" lspace="0em" rspace="0em">{text}</mo>'
     if atom.text in f.RELATIONS:
@@ -154,6 +156,13 @@ def _atom(atom: f.Atom, *, prefix: bool) -> str:
     if atom.text in ",;":
         return f'<mo separator="true" lspace="0em" rspace=".17em">{text}</mo>'
     return f'<mo lspace="0em" rspace="0em" stretchy="false">{text}</mo>'
+
+
+def _kept(text: str) -> str:
+    """Text whose blanks at the ends are kept."""
+    inner = text.strip(" ")
+    before, _, after = text.partition(inner) if inner else ("", "", text)
+    return "\u00a0" * len(before) + inner + "\u00a0" * len(after)
 
 
 def _script(tree: f.Script) -> str:
@@ -208,7 +217,7 @@ def _fence(sign: str, form: str, tall: bool = True, deep: int = 0) -> str:
 
 
 def _table(tree: f.Table) -> str:
-    sizes = _columns(tree) if tree.kind == "matrix" else {}
+    sizes = f.columns_of_numbers(tree) if tree.kind == "matrix" else {}
     rows = "".join(
         "<mtr>"
         + "".join(f"<mtd>{_cell(cell, sizes.get(k))}</mtd>" for k, cell in enumerate(row))
@@ -227,33 +236,9 @@ def _table(tree: f.Table) -> str:
 # `text-align` on cells is not honoured everywhere, so numbers are padded with what is not seen:
 # all of a column are then equally wide, and their points stand below one another.
 
-_Size = tuple[bool, int, int]  # whether there is a sign, digits before and behind the point
 
-
-def _number(cell: f.Formula) -> _Size | None:
-    """The size of a number in decimals; None for anything else."""
-    items = f.items_of(cell)
-    signed = bool(items) and f.is_sign(items[0], "−-")
-    rest = items[1:] if signed else items
-    if len(rest) != 1 or not isinstance(rest[0], f.Atom) or rest[0].kind != "number":
-        return None
-    whole, _, part = rest[0].text.partition(".")
-    return signed, len(whole), len(part)
-
-
-def _columns(tree: f.Table) -> dict[int, _Size]:
-    """Column -> the size that holds all of its numbers, where there is more than one."""
-    found: dict[int, _Size] = {}
-    for k in range(max(map(len, tree.rows))):
-        sizes = [s for row in tree.rows if k < len(row) and (s := _number(row[k])) is not None]
-        if len(set(sizes)) > 1:
-            signs, wholes, parts = zip(*sizes, strict=True)
-            found[k] = (any(signs), max(wholes), max(parts))
-    return found
-
-
-def _cell(cell: f.Formula, size: _Size | None) -> str:
-    own = _number(cell) if size is not None else None
+def _cell(cell: f.Formula, size: f.Digits | None) -> str:
+    own = f.digits(cell) if size is not None else None
     if size is None or own is None:
         return write(cell)
     before = "0" * (size[1] - own[1])

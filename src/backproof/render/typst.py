@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from backproof.calculus.latex import latex_name
 from backproof.errors import MissingExtra, render_error
+from backproof.render.aligned import aligned
 from backproof.render.drawings.choose import drawings
 from backproof.render.drawings.labels import shape_said
 from backproof.render.formula import FormulaError
@@ -19,7 +20,8 @@ from backproof.render.posed import Posed, Posing
 from backproof.render.prose import told_apart, typst_prose
 from backproof.render.terminal import summary
 from backproof.render.typst_math import string, typst_math
-from backproof.render.verdicts import MOST_NAMES, counts, value_text
+from backproof.render.verdicts import MOST_NAMES, counts, says_the_claim, value_text
+from backproof.working.report import DECLARING
 from backproof.working.writing import latex_array
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ PREAMBLE = """\
 #let red = rgb("#b3261e")
 #let green = rgb("#1d6b34")
 #let blank(body) = box(stroke: (paint: red, dash: "dashed", thickness: 0.8pt),
-  inset: (x: 0.7em, y: 0.25em), outset: (y: 0.1em), text(fill: red, body))
+  inset: (x: 0.7em, y: 0.2em), text(fill: red, body))
 #let step(depth, because, shape, body) = block(above: 0.7em, below: 0.7em, breakable: false,
   pad(left: depth * 1.4em, grid(columns: (1fr, auto), column-gutter: 1em,
     align: (left + horizon, right + horizon),
@@ -213,8 +215,7 @@ def string_text(text: str) -> str:
 
 def declared_lines(statements: str) -> str:
     """The lines of a sheet that say what is given and learned."""
-    words = ("given ", "learn ", "let ", "assume ", "layout ", "round ")
-    return "\n".join(row for row in statements.split("\n") if row.startswith(words))
+    return "\n".join(row for row in statements.split("\n") if row.startswith(DECLARING))
 
 
 def without_key(working: Working) -> Working:
@@ -227,7 +228,7 @@ def working_lines(
     working: Working, beside: Iterable[Working] = (), *, named: bool = True
 ) -> Iterator[str]:
     """One answer, block by block."""
-    title = f"ask {working.ask}" if working.ask else "working"
+    title = working.title
     if named:
         yield f"#heading(level: 4, {string(title)})"
     drawn = drawings(working, beside)
@@ -244,9 +245,8 @@ def working_lines(
             f"width: {(rect.right - rect.left) * scale:.1f}pt, alt: {string(drawing.title)}))"
         )
     shapes: dict[str, tuple[int | str, ...]] = {}
-    for step in working.steps:
-        if not (drawn and step.kind == "tree"):
-            yield _step(step, shapes)
+    for step in aligned(s for s in working.steps if not (drawn and s.kind == "tree")):
+        yield _step(step, shapes)
     verified = summary(working.steps)
     if verified:
         yield f"#small({string(f'Verified: {verified}.')})"
@@ -312,7 +312,7 @@ def verdict_block(verdict: Verdict, formulas: Mapping[str, str]) -> str:
     """One claim."""
     word = verdict.verdict
     body = [formula(formulas.get(verdict.text, ""), verdict.text)]
-    if verdict.why:
+    if verdict.why and not says_the_claim(verdict):
         body.append(f"#small({string(verdict.why)})")
     if verdict.suggestion is not None:
         said = formula(formulas.get(verdict.suggestion, ""), verdict.suggestion)

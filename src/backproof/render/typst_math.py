@@ -5,7 +5,7 @@ from __future__ import annotations
 from backproof.render import formula as f
 from backproof.render.spoken import spoken
 
-LONG = 26.0  # ems; a longer formula may be broken between lines, at the price of small fractions
+LONG = 34.0  # ems; a longer formula may be broken between lines
 _PLAIN = frozenset("+−=≠≤≥←→≈∈·×⊙⊗±↦⇒∂∇⊤∞⋯…⋮′ℓ")
 _ESCAPED = frozenset("<>*/!,;:()[]|%")
 _ACCENTS = {"^": "hat", "¯": "macron", "~": "tilde", "˙": "dot"}
@@ -14,10 +14,17 @@ _ACCENTS = {"^": "hat", "¯": "macron", "~": "tilde", "˙": "dot"}
 def typst_math(latex: str) -> str:
     """A formula for running text, with its words for a screen reader."""
     tree = f.parse(latex)
-    inner = write(tree)
     if f.width(tree) <= LONG:
-        inner = f"display({inner})"
+        inner = f"display({write(tree)})"
+    else:
+        inner = " ".join(map(_apart, f.loosened(tree, LONG / 2).items))
     return f"#math.equation(alt: {string(spoken(tree))}, ${inner}$)"
+
+
+def _apart(part: f.Formula) -> str:
+    """A part of a formula that lines may be broken in: fractions as large as elsewhere."""
+    shown = write(part)
+    return f"display({shown})" if isinstance(part, f.Fraction) else shown
 
 
 def string(text: str) -> str:
@@ -50,7 +57,8 @@ def write(tree: f.Formula) -> str:
             if kind == "cases":
                 return f"cases({', '.join(' & '.join(map(write, row)) for row in rows)})"
             body = "; ".join(", ".join(map(write, row)) for row in rows)
-            return f'mat(delim: "[", {body})'
+            align = "align: #right, " if f.columns_of_numbers(tree) else ""
+            return f'mat(delim: "[", {align}{body})'
         case f.Accent(sign=sign, base=base):
             return f"{_ACCENTS[sign]}({write(base)})"
         case f.Phantom(inside=inside):

@@ -109,7 +109,7 @@ def _roles(batch: BatchSheet) -> Iterator[Step]:
     for why, roles in staying.items():
         shown = listed([f"{r.name} ({shape_brief(batch.single.shape(r.name))})" for r in roles])
         verb = "stays" if len(roles) == 1 else "stay"
-        yield Step(", ".join(r.name for r in roles), f"{shown} {verb}: {why}.", kind="note")
+        yield Step(", ".join(r.name for r in roles), f"{shown} {verb}: {_said(why)}.", kind="note")
     computed = [r for r in batch.roles if r.kind == "computed" and r.batched and r.renamed]
     if computed:
         pairs = [r.renamed if r.name == r.renamed else f"{r.name} → {r.renamed}" for r in computed]
@@ -122,13 +122,18 @@ def _roles(batch: BatchSheet) -> Iterator[Step]:
         yield Step(name, f"{name} was added: {why}.", kind="note")
 
 
+def _said(why: str) -> str:
+    """A reason behind a colon, its own colon as a comma."""
+    return why.replace(": ", ", ", 1)
+
+
 def _role(batch: BatchSheet, role: Role) -> Step:
     single = shape_brief(batch.single.shape(role.name))
     if not role.renamed:
         return Step(role.name, f"{role.name} ({single}) has no place of its own: {role.why}.",
                     kind="note")  # fmt: skip
     shape = batch.model.shape(role.renamed)
-    text = f"{role.name} ({single}) → {role.renamed} ({shape_brief(shape)}): {role.why}."
+    text = f"{role.name} ({single}) → {role.renamed} ({shape_brief(shape)}): {_said(role.why)}."
     return Step(role.name, text, shape=step_shape(shape), kind="note")
 
 

@@ -51,7 +51,13 @@ def with_blanks(working: Working, names: Sequence[str]) -> tuple[Working, Workin
     key = Working(
         f"{working.ask} (answers)",
         tuple(
-            Step(f"[{a.number}]", f"[{a.number}] = {a.text}", because=_where(a), kind="result")
+            Step(
+                f"[{a.number}]",
+                f"[{a.number}] = {a.text}",
+                work.answer_latex(a),
+                because=_where(a),
+                kind="result",
+            )
             for a in work.answers
         ),
         {"answers": [{"number": a.number, "answer": a.text, "line": a.line} for a in work.answers]},
@@ -93,7 +99,8 @@ class _Blanking:
         plan = self.working.data.get("schematic")
         self.plan = drawing.from_data(plan) if plan else None
         self.tree = {n["name"] for n in self.working.data.get("nodes", ()) if "name" in n}
-        self.numbers = {s.label for s in self.steps if s.shape == ()}
+        sizes = {d for s in self.steps for d in s.shape or () if isinstance(d, str)}
+        self.numbers = {s.label for s in self.steps if s.shape == ()} | sizes
 
     # --- finding what a name means --------------------------------------------------------------
 
@@ -347,6 +354,13 @@ class _Blanking:
         return drawing.Schematic(boxes, edges)
 
     # --- the end --------------------------------------------------------------------------------
+
+    def answer_latex(self, answer: Answer) -> str:
+        """The line of the key as LaTeX; "" where the answer is words."""
+        if not re.search(r"[\w\]]$|\)$|\.T$", answer.text) or re.search(r"\ba \w", answer.text):
+            return ""
+        found = line_latex(f"⟦{answer.number}⟧ = {answer.text}", self.numbers)
+        return found.replace("⟦", "").replace("⟧", "")
 
     def numbered(self) -> Working:
         """The working with its boxes numbered in reading order."""

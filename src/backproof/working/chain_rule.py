@@ -7,6 +7,7 @@ passes to its product is a tensor of three axes; it is never built, its rule is 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from backproof.calculus.local import Local, direct_jacobian, local, local_shape
 from backproof.calculus.local_witness import verify_local
 from backproof.calculus.products import Products
 from backproof.calculus.witness import Witnessed, contradiction
-from backproof.operators.node import Node
+from backproof.operators.node import Node, postorder, quantities
 from backproof.working.steps import Step, Verified
 from backproof.working.writing import latex_of, shape_brief, step_shape, written
 
@@ -24,14 +25,17 @@ if TYPE_CHECKING:
     from backproof.working.gradient import Page
 
 Edge = tuple[str, str]  # (of, by); "" is the number asked about, where it has no name
+NUMBER = "a number"  # as `shape_brief` says it
 MOST_PATHS = 6
 MOST_FACTORS = 12
 MOST_LOCALS = 24
 HOW = "numeric differentiation in decimals of 50 digits"
 # Rules that say little beside the others of the same equation.
-GENERAL = ("derivative of a sum", "derivative of a difference", "derivative of a negative",
-           "product rule", "derivative of a sum: ones", "axes read as indices",
-           "derivative of a sum, index by index", "entries collected into axes")  # fmt: skip
+GENERAL = (
+    "derivative of a sum", "derivative of a difference", "derivative of a negative",
+    "product rule", "transpose of the gradient", "derivative of a sum: ones",
+    "axes read as indices", "derivative of a sum, index by index", "entries collected into axes",
+)  # fmt: skip
 
 
 def chain_steps(page: Page, back: Backward, products: Products) -> Iterator[Step]:
@@ -57,12 +61,16 @@ def chain_steps(page: Page, back: Backward, products: Products) -> Iterator[Step
     shown = list(edges)
     if len(shown) > MOST_LOCALS:
         shown = [*shown[:10], ("", ""), *shown[-8:]]
+    before = ""
     for edge in shown:
         if edge == ("", ""):
             text = f"… {len(edges) - 18} local derivatives of the same kinds …"
             yield Step(page.label(page.name), text, kind="note", depth=1)
         else:
-            yield _local(page, back, products, edge)
+            step = _local(page, back, products, edge)
+            same = step.because == before  # a chain of equal layers says its rule once
+            before = step.because
+            yield replace(step, because="") if same else step
     for line in back.lines.values():  # where what touches cancels
         if any(s.merged for s in line.shares) and line.name != page.name:
             yield from page.one_line(back, line, products)
@@ -94,11 +102,21 @@ def _chain(page: Page, chain: list[Edge], k: int) -> Step:
         text=head + " @ ".join(texts),
         latex=latex_head + r"\, ".join(latex),
         shape=step_shape(model.shape(page.name)),
-        because="shapes " + " @ ".join(f"({s})" if "×" in s else s for s in shapes),
+        because=_shapes(shapes),
         verified=page.verified(page.name),
         kind="chain",
         depth=1,
     )
+
+
+def _shapes(shapes: list[str]) -> str:
+    """`shapes (3 × 3) @ (3 × 1), times two numbers`."""
+    sizes = [f"({s})" if "×" in s else s for s in shapes if s != NUMBER]
+    count = len(shapes) - len(sizes)
+    times = {0: "", 1: "a number", 2: "two numbers", 3: "three numbers"}.get(count, "numbers")
+    if not sizes:
+        return ""
+    return f"shapes {' @ '.join(sizes)}" + (f", times {times}" if times else "")
 
 
 def _label(page: Page, edge: Edge) -> str:
@@ -125,7 +143,7 @@ def _local(page: Page, back: Backward, products: Products, edge: Edge) -> Step:
     node = model.definitions[of] if of else page.root
     found = local(model, of, node, by, back.simplify, model.denominator)
     label, latex = _label(page, edge), _latex(page, edge)
-    because = _because(found)
+    because = _because(found, node)
     if found.matrix is not None:
         expr = products(found.matrix)
         shown = found.matrix
@@ -136,7 +154,7 @@ def _local(page: Page, back: Backward, products: Products, edge: Edge) -> Step:
         passed = found.passed.name if found.passed is not None else "v"
         label_text, latex = f"{label} · {passed}", rf"{latex} \cdot {latex_name(passed or 'v')}"
         verified = _check_rule(page, back, found, node)
-        because = _rule_words(found)
+        because = _rule_words(found, node)
         if expr is not None:
             return Step(
                 label, f"{label_text} = {written(expr)}", f"{latex} = {latex_of(model, expr)}",
@@ -168,17 +186,31 @@ def _identity(node: Node) -> str:
     return ""
 
 
-def _because(found: Local) -> str:
+def _because(found: Local, node: Node) -> str:
     special = [s for s in found.says if s not in GENERAL]
-    return "; ".join((special or list(found.says))[:2])
+    return "; ".join(_own_half(s, node, found.by) for s in (special or list(found.says))[:2])
 
 
-def _rule_words(found: Local) -> str:
+def _own_half(rule: str, node: Node, by: str) -> str:
+    """Of a rule with one formula for each factor, `…: for A, for B`, the one that was used."""
+    name, sign, formulas = rule.partition(": ")
+    halves = formulas.split(", ")
+    sides = {
+        k
+        for n in postorder([node])
+        if n.op.says == rule and len(n.args) == len(halves)
+        for k, arg in enumerate(n.args)
+        if by in quantities([arg]) or (arg.name == by)
+    }
+    return f"{name}{sign}{halves[sides.pop()]}" if len(halves) == 2 and len(sides) == 1 else rule
+
+
+def _rule_words(found: Local, node: Node) -> str:
     rule, passed = found.rule, found.passed
     if rule is not None and rule.matrices and passed is rule.args[0]:
         start = "the rule ∇_W(W x)·v = v xᵀ"
     else:
-        start = _because(found)
+        start = _because(found, node)
     return f"{start}; the tensor {shape_brief(found.shape)} itself is never built"
 
 

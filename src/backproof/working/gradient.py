@@ -31,7 +31,7 @@ from backproof.working.gradient_entries import entry_steps, value_steps
 from backproof.working.kinks import kink_steps
 from backproof.working.steps import Step, Verified, Working
 from backproof.working.tree import count_text, graph_data, path_text
-from backproof.working.writing import latex_of, shape_words, step_shape, written
+from backproof.working.writing import latex_of, step_shape, written
 
 MOST_PATHS = 6
 MOST_LINES = 30  # lines of the backward sweep that are shown before the middle is left out
@@ -305,8 +305,7 @@ class Page:
         zero = " (zero, though connected)" if value.fill == 0 else ""
         yield from self.short(
             self.name, products(value), value, kind="result",
-            because=f"the matrix form, in the shape of {self.name}: "
-            f"{shape_words(self.model.shape(self.name))}{zero}",
+            because=f"the matrix form, in the shape of {self.name}{zero}",
         )  # fmt: skip
 
     def facts(self, back: Backward) -> Iterator[Step]:

@@ -143,7 +143,7 @@ def _beside(
         a = _median(_total(before.of, r) for r, _ in pairs)
         b = _median(_total(after.of, r) for _, r in pairs)
         label = f"‖∂{before.of.loss}/∂{before.of.wrt}‖"
-        times = f", {n(b / a)} times as large" if a else ""
+        times = f", {_ratio(b / a)}" if a else ""
         if b <= a:
             where += "; by itself this change does not help here"
         yield (
@@ -161,6 +161,13 @@ def _key(factor: Factor) -> tuple[str, str]:
 def _median(values: Any) -> float:
     finite = [v for v in values if math.isfinite(v)]
     return float(np.median(finite)) if finite else math.nan
+
+
+def _ratio(ratio: float) -> str:
+    """`5.08 times as large`, `885,000 times smaller`."""
+    if not 0 < ratio < 1e-3:
+        return f"{n(ratio)} times as large"
+    return f"{float(f'{1 / ratio:.3g}'):,.0f} times smaller"
 
 
 def _total(product: Product, run: Evaluator) -> float:

@@ -19,6 +19,7 @@ from backproof.calculus.ways import Factor
 from backproof.errors import ValueProblem
 from backproof.operators.node import Node, postorder, quantities
 from backproof.working.slow import SHARE, heading, layer_names, note, percent
+from backproof.working.spelled import line_latex
 from backproof.working.steps import Step
 
 if TYPE_CHECKING:
@@ -251,8 +252,9 @@ def _layers(words: Words, run: Evaluator) -> tuple[list[dict[str, Any]], list[St
     for name, size, own in rows:
         line = f"{name:<{wide}}  {bar(size, top):<{BAR}}  ‖∂{loss}/∂{name}‖ = {n(size)}"
         part = f"{percent(size / own)} of ‖{name}‖" if own else ""
-        steps.append(Step("", line, value=size, because=part, kind="numbers", depth=1))
-    steps.append(note("Each block more is a factor of 2."))
+        latex = line_latex(f"‖∂{loss}/∂{name}‖ = {n(size)}", ())
+        steps.append(Step("", line, latex, None, size, part, None, "numbers", 1))
+    steps.append(Step("bars", "Each block more is a factor of 2.", kind="note"))
     return data, steps
 
 

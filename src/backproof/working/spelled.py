@@ -181,7 +181,8 @@ class _Holding(Latex):
     """Writes expressions in which some names stand for what is already LaTeX."""
 
     def __init__(self, numbers: Container[str], special: dict[str, str]) -> None:
-        super().__init__(_Either(numbers, special))
+        plain = {n: s for n, s in special.items() if not s.startswith(r"\boxed")}
+        super().__init__(_Either(numbers, plain))
         self.special = special
 
     def __call__(self, expr: ast.Expr | None) -> str:

@@ -205,7 +205,7 @@ def _threshold() -> Iterator[Step]:
                   "(2*s - 1)*(alpha*p + beta*(1 - p)) == (alpha + beta)*(p - beta/(alpha + beta))",
                   "the output passes 1/2 exactly where p passes beta/(alpha + beta)"),
             _Line("back", "t/((1 - t) + t) == t",
-                  "for a threshold t on p take alpha : beta = (1 - t) : t"),
+                  "a threshold t on p is that of alpha : beta = (1 - t) : t, which add up to 1"),
         ],
     )  # fmt: skip
     yield Step(

@@ -17,6 +17,7 @@ from backproof.render.drawings.metrics import ABOVE, HEIGHT, text_width
 
 Shape = Literal["round", "sharp", "pill", "stack", "blank", "plain", "band"]
 MARGIN = 14.0
+WIDE = 520.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +121,10 @@ class Drawing:
         """The drawing as SVG; *name* makes its ids its own where several share a page."""
         rect = self.rect
         wide, high = rect.right - rect.left, rect.bottom - rect.top
+        # A wider one is scrolled on a phone; its text would be too small to read otherwise.
+        kind = "bp-drawing bp-wide" if wide > WIDE else "bp-drawing"
         parts = [
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="bp-drawing" role="img" '
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="{kind}" role="img" '
             f'aria-labelledby="{name}-t {name}-d" '
             f'viewBox="{_n(rect.left)} {_n(rect.top)} {_n(wide)} {_n(high)}" '
             f'width="{_n(wide)}" height="{_n(high)}">',

@@ -12,6 +12,7 @@ from backproof.render.terminal import shape_text
 from backproof.working.spelled import line_latex
 
 NAME, SMALL = 15.0, 11.5  # font sizes
+_LEFT_OUT = re.compile(r"(?<![\w\])])\[(\d+)\]")  # a numbered box, not an entry
 
 
 def is_blank(name: str) -> bool:
@@ -36,7 +37,8 @@ def equation_line(
 
 def expression_line(text: str, numbers: Collection[str], size: float, most: float) -> Line:
     """An expression of the sheet as a line."""
-    latex = line_latex(text, numbers)
+    latex = line_latex(_LEFT_OUT.sub(r"⟦\1⟧", text), numbers)
+    latex = latex.replace("⟦", "").replace("⟧", "")  # a box shows its number
     try:
         return formula_line(latex, size, most) if latex else words(cut(text, most, size), size)
     except FormulaError:  # LaTeX that is not ours to read: as it was written

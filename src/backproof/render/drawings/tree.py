@@ -194,7 +194,9 @@ def edge_labels(steps: Iterable[Step]) -> dict[tuple[str, str], tuple[str, Any]]
 
 def _label(latex: str, shape: Sequence[int | str] | None) -> _Lines:
     try:
-        line = formula_line(latex, 12.5, 170.0)
+        line = formula_line(latex, 12.5)
+        if line.width > 170.0:  # the sheet's own name for it, if it has one, else what fits
+            line = formula_line(latex.rpartition(" = ")[2], 12.5, 170.0)
     except FormulaError:
         line = words(say.cut(latex, 170.0, 12.5), 12.5)
     if shape:

@@ -1,0 +1,40 @@
+"""Sentences of ours as HTML: names as in the formulas beside them, words left as words."""
+
+from __future__ import annotations
+
+import pytest
+
+import backproof as bp
+from backproof.render.told import name_html, names_of, told
+
+NAMES = frozenset({"zA1", "W1", "alpha", "L", "log", "right", "a", "Ldata", "x"})
+Z = "<var>z</var><sub><var>A</var></sub><sup>[1]</sup>"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("an entry of zA1 is 0", f"an entry of {Z} is 0"),
+        ("a log is right", "a log is right"),
+        ("∂zA1/∂x", f"∂{Z}/∂<var>x</var>"),
+        ("times alpha", "times <var>α</var>"),
+        ("∇_A(AB)·G = G Bᵀ", "∇<sub>A</sub>(AB)·G = G Bᵀ"),
+        ("a (1 - a), from -0.5 to 1", "a (1 − a), from −0.5 to 1"),
+        ("the log-loss of `zA1 - 1` & <b>", "the log-loss of <code>zA1 - 1</code> &amp; &lt;b&gt;"),
+        ("unknown zB1", "unknown zB1"),
+    ],
+)  # fmt: skip
+def test_sentences(text: str, shown: str) -> None:
+    assert told(text, NAMES) == shown
+
+
+def test_a_name_that_is_a_word_is_no_name() -> None:
+    assert name_html("a") == name_html("log") == name_html("Loss") == ""
+    assert name_html("Ldata") == "<var>L</var><sub>data</sub>"
+
+
+def test_the_names_of_an_answer() -> None:
+    sheet = bp.Sheet("given xA in R[2]\nlearn W1 in R[1, 2]\nL = (W1 @ xA)**2\n")
+    assert {"xA", "W1", "L"} <= names_of(sheet.gradient("L", "W1").steps)
+    html = sheet.gradient("L", "W1").html()
+    assert "in the shape of <var>W</var><sup>[1]</sup>" in html
