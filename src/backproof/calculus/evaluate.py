@@ -161,22 +161,23 @@ class Evaluator:
         """One node in double precision, as decimals again."""
         self.rough = True
         floats = [np.asarray(a, dtype=np.float64) for a in args]
-        return self.xp.array(node.op.numeric(_Sized(FLOAT64, self.xp.sizes), node, floats))
+        xp: Any = _Sized(FLOAT64, self.xp.sizes)
+        return self.xp.array(node.op.numeric(xp, node, floats))
 
 
 def _multiplications(node: Node, args: list[Array]) -> int:
     """About how many multiplications a node takes; a function of a number counts as ten."""
     if not args:
         return 0
-    largest = max(a.size for a in args)
+    sizes = [int(a.size) for a in args]
     if node.matrices:
-        return args[0].size * args[1].shape[-1]
+        return sizes[0] * int(args[1].shape[-1])
     if node.op.elementwise:
         plain = node.op.signs or node.op.powers
-        return largest if plain else 10 * largest
+        return max(sizes) if plain else 10 * max(sizes)
     if node.op.abrupt:  # inverses and determinants, by elimination
-        return largest * args[0].shape[-1]
-    return largest if len(args) == 1 else prod(a.size for a in args)
+        return sizes[0] * int(args[0].shape[-1])
+    return prod(sizes)
 
 
 def align(node: Node, args: list[Array]) -> list[Array]:
