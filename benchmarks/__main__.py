@@ -2,7 +2,8 @@
 
 `python -m benchmarks` (or `make bench`). Ours and the peer's gradients are compared first, so that
 the figures are about the same thing. `python -m benchmarks serve` times the live page instead,
-`python -m benchmarks engine` the compiled functions.
+`python -m benchmarks pages` pages, prints and drawings, `python -m benchmarks engine` the compiled
+functions.
 """
 
 from __future__ import annotations
@@ -199,6 +200,10 @@ def main() -> int:
         from benchmarks.serve import rows as serving
 
         rows = serving()
+    elif sys.argv[1:2] == ["pages"]:
+        from benchmarks.pages import rows as writing
+
+        rows = writing()
     else:
         for part in (deriving, reading, judging, processes):
             rows += part()

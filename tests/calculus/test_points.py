@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backproof.calculus.model import Model, build_model
-from backproof.calculus.points import draw_points, on_kink
+from backproof.calculus.points import MOST_SHARED, draw_points, on_kink
 from backproof.errors import Source
 from backproof.language.sheet import parse_sheet
 
@@ -37,6 +37,29 @@ def test_fixed_values_are_kept() -> None:
     fixed = {"x": np.array([[1], [2], [3]], dtype=object)}
     for point in draw_points(model(), 3, fixed=fixed):
         assert point.exact["x"] is fixed["x"]
+
+
+def test_who_only_reads_values_shares_an_evaluator() -> None:
+    sheet = model()
+    (point,) = draw_points(sheet, 1)
+    run = point.shared(sheet, exact=False)
+    assert point.shared(sheet, exact=False) is run
+    assert point.shared(sheet, exact=True) is not run
+    assert point.shared(model(), exact=False) is not run
+    assert point.evaluator(sheet, exact=False) is not run
+    run.entries = MOST_SHARED + 1  # it holds enough; another begins
+    assert point.shared(sheet, exact=False) is not run
+
+
+def test_the_largest_number_is_looked_for_below_the_nodes_asked_about() -> None:
+    sheet = build_model(parse_sheet(Source("p", "given x in R[3]\nh = 2*x\nb = 1000000*h\n")))
+    (point,) = draw_points(sheet, 1)
+    run = point.shared(sheet, exact=False)
+    run.value(sheet.leaves["b"])
+    top = float(np.abs(point.floats["x"]).max())
+    assert run.largest([sheet.leaves["h"]]) == pytest.approx(max(2.0, 2 * top))
+    assert run.largest([sheet.leaves["b"]]) == pytest.approx(max(1e6, 2e6 * top))
+    assert run.largest() == run.largest([sheet.leaves["b"]])
 
 
 @pytest.mark.parametrize(("name", "kink"), [("h", False), ("s", False), ("k", True), ("m", True)])

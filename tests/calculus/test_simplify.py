@@ -191,3 +191,16 @@ def test_ratios_divide_exactly() -> None:
     half = ratios.plus([ratios.times(ratios.constant(Fraction(1, 2)), a)] * 2)
     assert half == a
     assert ratios.plus([a, ratios.times(ratios.constant(-1), a)]).coefficient == 0
+
+
+def test_what_one_simplifier_notes_another_does_not() -> None:
+    """What they learn of the names is shared; what they meet afterwards is their own."""
+    model = model_of("given Y in onehot[N, K]\ngiven P in R[N, K]\nQ = 2*P\n")
+    node = model.node(parse_expression(Source("test", "sum(Y, axis=1)")))
+    first = Simplifier(model)
+    first(node)
+    assert list(first.notes) == ["the rows of Y sum to one (Y is declared onehot)"]
+    second = Simplifier(model)
+    assert not second.notes
+    second(node)
+    assert list(second.notes) == list(first.notes)

@@ -52,6 +52,22 @@ def test_a_wrong_gradient_fails_at_every_point() -> None:
     assert (seen.points, seen.failed) == (3, 3)
 
 
+def test_what_passed_once_lets_nothing_else_pass() -> None:
+    m = model(NET)
+    root, right = m.leaves["L"], m.deriver.gradient(m.leaves["L"], "W")
+    assert verify_gradient(m, root, "W", right).failed == 0
+    assert verify_gradient(m, root, "W", -right).failed == 3
+    assert verify_gradient(m, root, "W", right).failed == 0
+
+
+def test_what_an_intermediate_leads_to_moves_and_no_more() -> None:
+    m = model(NET)
+    root = m.leaves["L"]
+    assert verify_gradient(m, root, "z", m.deriver.gradient(root, "z")).failed == 0
+    wrong = m.deriver.gradient(root, "z") + m.leaves["z"]
+    assert verify_gradient(m, root, "z", wrong).failed == 3
+
+
 def test_a_slightly_wrong_gradient_fails_too() -> None:
     m = model(NET)
     right = m.deriver.gradient(m.leaves["L"], "W")

@@ -5,6 +5,7 @@ A process that is forked after this module was imported works its first sheet at
 
 from __future__ import annotations
 
+import gc
 from functools import cache
 
 from backproof.web import worker as worker  # sets the number of threads before numpy is loaded
@@ -32,3 +33,6 @@ def warmed() -> bool:
 
 
 warmed()
+gc.collect()
+gc.freeze()  # what is loaded by now stays; collections look only at what jobs have made
+gc.set_threshold(20_000, 10, 20)  # a job makes many small things that live as long as it does
