@@ -206,8 +206,9 @@ def apart(a: Array, b: Array, places: int) -> bool:
 class Class:
     """Makes students from a seed."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, works: tuple[Work, ...] = WORKS) -> None:
         self.rng = random.Random(seed)
+        self.works = works
 
     def student(self, number: int) -> Student:
         kinds = (
@@ -231,7 +232,7 @@ class Class:
 
     def _all(self, kind: str, **how: bool) -> tuple[str, list[str], dict[str, str]]:
         lines, truth = [], {}
-        for work in WORKS:
+        for work in self.works:
             lines.append(f"[{work.sheet}]")
             for name, value in worked(work, {}, **how).items():
                 lines.append(f"{name} = {written(value, work.places)}")
@@ -247,9 +248,9 @@ class Class:
         return self._slips("two slips", 2)
 
     def _slips(self, kind: str, count: int) -> tuple[str, list[str], dict[str, str]]:
-        at = self.rng.randrange(len(WORKS))
+        at = self.rng.randrange(len(self.works))
         lines, truth = [], {}
-        for k, work in enumerate(WORKS):
+        for k, work in enumerate(self.works):
             lines.append(f"[{work.sheet}]")
             right = worked(work, {})
             shown, slipped = right, set[str]()
@@ -287,7 +288,7 @@ class Class:
     def copier(self) -> tuple[str, list[str], dict[str, str]]:
         """One wrong line in the middle of right ones: below it the true path is right."""
         kind, lines, truth = self._all("copier")
-        work = self.rng.choice(WORKS)
+        work = self.rng.choice(self.works)
         name, _ = self.rng.choice(work.steps[:-1])
         value = worked(work, {})[name] * 1.7 + 0.31
         start = lines.index(f"[{work.sheet}]")
@@ -315,7 +316,7 @@ class Class:
         """Lines that nobody can read, between right ones."""
         _, lines, truth = self._all("gibberish")
         noise = (
-            "??", "see the other page", "[[1, 2", "1,07,", "𝒵 ≈ ½", "__import__('os')",
+            "??", "see the other page", "[[1, 2", "1;;07", "𝒵 ≈ ½", "__import__('os')",
             "9**9**9**9",
             "1e99999999", "x" * 3000, "[" * 500, "(((", "= = =", "1.2.3", "NaN", "<b>1</b>",
         )  # fmt: skip
@@ -336,7 +337,7 @@ class Class:
         """
         trick = self.rng.choice(("zeros", "huge", "ones", "same"))
         lines, truth = [], {}
-        for work in WORKS:
+        for work in self.works:
             lines.append(f"[{work.sheet}]")
             anywhere = trick in ("zeros", "huge")
             first, _ = work.steps[self.rng.randrange(len(work.steps)) if anywhere else 0]
@@ -345,6 +346,8 @@ class Class:
             shape = right[first].shape
             if trick == "same" and math.prod(shape) <= 2:
                 fill = 0.0  # two entries that are the same are no trick
+            if trick == "ones" and math.prod(shape) == 1:
+                fill = 0.0  # and neither is a single one: the rest is as much work with it
 
             def start(v: Lines, shape: tuple[int, ...] = shape, fill: float = fill) -> Array:
                 return np.full(shape, fill)
@@ -360,9 +363,9 @@ class Class:
         return f"gaming {trick}", lines, truth
 
 
-def students(count: int, seed: int = 1) -> list[Student]:
+def students(count: int, seed: int = 1, works: tuple[Work, ...] = WORKS) -> list[Student]:
     """So many students, the same ones for the same seed."""
-    made = Class(seed)
+    made = Class(seed, works)
     return [made.student(k) for k in range(1, count + 1)]
 
 

@@ -225,3 +225,16 @@ def test_a_made_up_class_is_marked_without_a_fault() -> None:
         found = {n.item: (n.verdict, None if n.share is None else float(n.share)) for n in lines}
         wrong += [f"{student.name}: {fault}" for fault in faults(student.truth, found)]
     assert wrong == []
+
+
+def test_a_made_up_class_of_the_exam_is_marked_without_a_fault() -> None:
+    from tests.papers.examination import EXAM
+
+    made = read_paper(ROOT / "examples" / "exam.md")
+    marker, reader = Marker(made), Reader(made)
+    wrong: list[str] = []
+    for student in students(60, seed=5, works=EXAM):
+        lines = marker.mark(reader.read(student.text, student.name))
+        found = {n.item: (n.verdict, None if n.share is None else float(n.share)) for n in lines}
+        wrong += [f"{student.name}: {fault}" for fault in faults(student.truth, found)]
+    assert wrong == []

@@ -29,7 +29,7 @@ def trivial_value(value: Array, truth: Array, unit: float, *, named: bool = Fals
     if zeros.all() and not right.all():
         return "it is all zero"
     if value.size > 1:
-        if value.size > 2 and np.ptp(value) <= unit < np.ptp(truth):
+        if value.size > 2 and np.ptp(value) <= unit < np.ptp(truth) and not named:
             return "all its entries are the same"
         if zeros.sum() - right.sum() >= value.size / 2 and not named:
             return "most of its entries are zero"

@@ -192,7 +192,9 @@ class Namer:
     def _edits_of(self, item: Item) -> list[tuple[str, str, Node]]:
         if item.id not in self._edits:
             form = right_form(self.sheet, item)
-            self._edits[item.id] = [] if form is None else edits_of(self.sheet, form, item)
+            self._edits[item.id] = (
+                [] if form is None else edits_of(self.sheet, form, item, numbers=True)
+            )
         return self._edits[item.id]
 
 
@@ -207,14 +209,24 @@ def _values(
                 value = run.value(node)
             except (ArithmeticError, ValueError, LookupError):
                 value = np.full(shape, np.nan)
+            if value.shape == (1, 1):  # a sum over everything, written in every place
+                value = np.broadcast_to(value, shape)
             found.append(value if value.shape == shape else np.full(shape, np.nan))
     return np.array(found) if found else np.zeros((0, *shape))
 
 
 def edits_of(
-    sheet: PaperSheet, form: ast.Expr, item: Item, most: int = MOST_EDITS
+    sheet: PaperSheet,
+    form: ast.Expr,
+    item: Item,
+    most: int = MOST_EDITS,
+    *,
+    numbers: bool = False,
 ) -> list[tuple[str, str, Node]]:
-    """(what it is, the wrong expression, its node) of the likeliest edits, in their order."""
+    """(what it is, the wrong expression, its node) of the likeliest edits, in their order.
+
+    numbers   whether an edit may make a number of an array
+    """
     model = sheet.model
     right = model.node(form)
     shape = model.graph.resolve_shape(right.shape)
@@ -237,7 +249,7 @@ def edits_of(
             node.id in seen
             or node.fill is not None
             or node.loops
-            or model.graph.resolve_shape(node.shape) != shape
+            or (model.graph.resolve_shape(node.shape) != shape and not (numbers and node.is_number))
         ):
             continue
         seen.add(node.id)
