@@ -27,7 +27,7 @@ from backproof.calculus.index.atoms import (
 from backproof.calculus.index.budget import tick
 from backproof.calculus.index.canonical import canonical, oriented
 from backproof.calculus.index.labels import freed, fresh, lifted, loosened, renumbered
-from backproof.calculus.index.leads import instantiated, lead_of, own_choices
+from backproof.calculus.index.leads import lead_of, without_lead
 from backproof.calculus.index.rules import (
     IDEMPOTENT,
     Raw,
@@ -434,30 +434,12 @@ def _lead_rule(
     lead = lead_of(head)
     if lead is None or _depth.get() > DEEPEST_REDUCTION:
         return None
-    (own_sizes, lead_factors), _ = lead
-    heads = {key[0] for key in powers}
-    if not all(f[0] in heads for f in lead_factors):
+    found = without_lead(lead[0], sizes, powers, args)
+    if found is None:
         return None
-    for own in own_choices(own_sizes, sizes, powers):
-        wanted = instantiated(lead_factors, args, own)
-        rest = dict(powers)
-        for h, a, x in wanted:
-            if h.perms:
-                a, sign = oriented(h, a, x)
-                if sign != 1:
-                    break
-            have = rest.get((h, a), 0)
-            if have < x:
-                break
-            rest[(h, a)] = have - x
-        else:
-            rest = {key: x for key, x in rest.items() if x}
-            gone = {ix[1] for ix in own.values()}
-            if any(a[0] == BOUND and a[1] in gone for _, other in rest for a in other):
-                continue
-            del rest[(head, args)]
-            return _apply_lead(sizes, rest, head, args, e, lead, gone)
-    return None
+    rest, gone = found
+    del rest[(head, args)]
+    return _apply_lead(sizes, rest, head, args, e, lead, gone)
 
 
 def _apply_lead(

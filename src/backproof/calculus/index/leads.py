@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from backproof.calculus.index.canonical import oriented
 from backproof.calculus.index.terms import (
     BOUND,
     FREE,
@@ -84,3 +85,34 @@ def own_choices(
         for b in plain
         if a != b and sizes[b] == own_sizes[1]
     ]
+
+
+def without_lead(
+    lead: Mono, sizes: tuple[Size, ...], powers: Powers, args: Args
+) -> tuple[Powers, set[int]] | None:
+    """(the monomial's other atoms, the summed indices that go) where it contains the lead.
+
+    args   what the base's own indices are here
+    """
+    own_sizes, lead_factors = lead
+    heads = {key[0] for key in powers}
+    if not all(f[0] in heads for f in lead_factors):
+        return None
+    for own in own_choices(own_sizes, sizes, powers):
+        rest = dict(powers)
+        for h, a, x in instantiated(lead_factors, args, own):
+            if h.perms:
+                a, sign = oriented(h, a, x)
+                if sign != 1:
+                    break
+            have = rest.get((h, a), 0)
+            if have < x:
+                break
+            rest[(h, a)] = have - x
+        else:
+            rest = {key: x for key, x in rest.items() if x}
+            gone = {ix[1] for ix in own.values()}
+            if any(a[0] == BOUND and a[1] in gone for _, other in rest for a in other):
+                continue
+            return rest, gone
+    return None
