@@ -72,8 +72,11 @@ class Compiled:
 
     def __call__(self, *arrays: Any, **named: Any) -> Any:
         try:
-            return self._fast(*arrays, **named)
-        except (Again, TypeError, AttributeError):
+            if self._words or not named:
+                return self._fast(*arrays, **named)
+            if len(arrays) + len(named) == len(self.names):  # lambda is no keyword of a function
+                return self._fast(*arrays, *[named[n] for n in self.names[len(arrays) :]])
+        except (Again, TypeError, AttributeError, KeyError):
             pass  # not what was compiled last: looked at, and told about, in full
         return self._slow(arrays, named)
 
@@ -100,8 +103,7 @@ class Compiled:
         f = self._made.get(key)
         if f is None:
             f = self._made[key] = self._compile(taken)
-        if self._words:
-            self._fast = f
+        self._fast = f
         return f(*(given[n] for n in self.names))
 
     def _out_shapes(self) -> dict[str, Any]:
@@ -142,8 +144,9 @@ def builder(engine: str) -> Build:
         jax_engine.load_jax()
         return jax_engine.build
     from backproof.engine import numba_engine
+    from backproof.engine.numba_functions import load_numba
 
-    numba_engine.load_numba()
+    load_numba()
     return numba_engine.build
 
 

@@ -7,7 +7,7 @@ where that Hessian is diagonal or falls apart into samples, so does the one in W
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +15,23 @@ import numpy as np
 
 from backproof.calculus.derive import Deriver, pull_back
 from backproof.calculus.model import Model
+from backproof.engine.affine import (
+    Affine,
+    additive,
+    affine_nodes,
+    depends,
+    elementwise,
+    frontier_of,
+    one_number,
+    sample_axis,
+    turned,
+)
 from backproof.engine.compiled import Compiled
 from backproof.engine.program import Derivation, check_names, expression, number_named
 from backproof.engine.structured import Dense, Diagonal, Gram, Kronecker, Samples, Structured, Sum
 from backproof.errors import BackproofError
 from backproof.operators.dims import ONE, SCALAR, Dim, squeeze
-from backproof.operators.node import Node, postorder, replaced
+from backproof.operators.node import Node, replaced
 
 Array = Any
 
@@ -115,11 +126,44 @@ def compile_hvp(
     return _function(model, derivation, f"hess({target}, {wrt}) v", node, engine, dtype, [vector])
 
 
+Products = Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Array]]
+
+
+def compile_products(model: Model, target: str, names: Sequence[str]) -> Products:
+    """The Hessian in all *names* at once times arrays: (arrays, name -> V) to name -> array."""
+    derivation = Derivation(model)
+    graph = model.graph
+    loss = number_named(model, target)
+    swept = derivation.sweep(loss, names)
+    vectors = {n: f"∂{n}" for n in names}
+    along = graph.number(0)
+    for n, word in vectors.items():
+        v = graph.quantity(word, graph.resolve_shape(model.leaves[n].shape))
+        along = along + graph.make("sum", swept[n] * v, params=(None,))
+    found = pull_back(derivation.inline(along), graph.number(1), along)
+    outputs = {
+        n: _gradient_of(derivation, found.get(n), model.leaves[n]) for n in names
+    }  # fmt: skip
+    program = derivation.program(f"hess({target}) v", outputs, {}, tuple(vectors.values()))
+    compiled = Compiled(program, model, "numpy")
+
+    def times(arrays: Mapping[str, Any], v: Mapping[str, Any]) -> dict[str, Array]:
+        given = {**arrays, **{vectors[n]: a for n, a in v.items()}}
+        result: dict[str, Array] = compiled(**{n: given[n] for n in compiled.names})
+        return result
+
+    return times
+
+
 def _gradient(derivation: Derivation, root: Node, leaf: Node) -> Node:
     """The gradient of a number over one leaf, in the leaf's shape."""
+    found = pull_back(root, derivation.graph.number(1), root).get(leaf.name or "")
+    return _gradient_of(derivation, found, leaf)
+
+
+def _gradient_of(derivation: Derivation, found: Node | None, leaf: Node) -> Node:
     graph = derivation.graph
     shape = graph.resolve_shape(leaf.shape)
-    found = pull_back(root, graph.number(1), root).get(leaf.name or "")
     g = graph.filled(0, shape) if found is None else found
     return derivation.short(g if g.shape == shape else g * graph.filled(1, shape))
 
@@ -229,16 +273,6 @@ def compile_hessian(
 
 
 @dataclass(frozen=True)
-class Affine:
-    """A node that is scale * left @ W @ right plus something without W; `turned`: of Wᵀ."""
-
-    left: Node | None = None
-    right: Node | None = None
-    scale: Node | None = None
-    turned: bool = False
-
-
-@dataclass(frozen=True)
 class Term:
     """One additive part of a loss, and what its Hessian is made of.
 
@@ -304,7 +338,7 @@ def recognise(derivation: Derivation, root: Node, leaf: Node) -> tuple[Term, ...
     """The terms of a loss with structure in *leaf*, or None where one has none."""
     terms = []
     for sign, part in additive(root):
-        if not _depends(part, leaf):
+        if not depends(part, leaf):
             continue
         if part.id in affine_nodes(part, leaf)[0]:  # no second derivatives
             continue
@@ -315,72 +349,62 @@ def recognise(derivation: Derivation, root: Node, leaf: Node) -> tuple[Term, ...
     return tuple(terms)
 
 
-def additive(root: Node) -> list[tuple[Node, Node]]:
-    """A number as a sum: (a number without structure that multiplies, the part)."""
-    graph = root.graph
-    result: list[tuple[Node, Node]] = []
-    stack = [(graph.number(1), root)]
-    while stack:
-        c, node = stack.pop()
-        if node.terms:
-            stack += [(c if sign > 0 else -c, a) for a, sign in reversed(node.terms)]
-        elif node.op.powers == (1, 1) and node.args[0].fill is not None:
-            stack.append((c * node.args[0], node.args[1]))
-        elif node.op.powers == (1, -1) and (
-            node.args[1].fill is not None or node.args[1].dimension is not None
-        ):
-            stack.append((c / node.args[1], node.args[0]))
-        else:
-            result.append((c, node))
-    return result
-
-
-def _depends(root: Node, leaf: Node) -> bool:
-    return any(n is leaf for n in postorder([root]))
-
-
 def _term(derivation: Derivation, root: Node, leaf: Node) -> Term | None:
-    graph = derivation.graph
     maps, active = affine_nodes(root, leaf)
-    frontier = _frontier(root, maps, active)
+    frontier = frontier_of(root, maps, active)
     if len(frontier) != 1:
         return None
     z_node, form = frontier[0]
     if len(z_node.shape) != 2:
         return None
-    if form.turned:  # z = A Wᵀ B: the same with zᵀ = Bᵀ W Aᵀ
-        form = turned(form)
-        z = graph.quantity("∂z", z_node.T.shape)
-        outer, z_value = replaced(root, {z_node.id: z.T}), z_node.T
-    else:
-        z = graph.quantity("∂z", z_node.shape)
-        outer, z_value = replaced(root, {z_node.id: z}), z_node
-    g = _gradient(derivation, outer, z)
+    found = inner_curvature(derivation, root, z_node, form.turned)
+    if found is None:
+        return None
+    was_turned = form.turned
+    form = turned(form) if was_turned else form
+    curve, axis = found
     parts: dict[str, Node] = {}
     for name, node in (("left", form.left), ("right", form.right), ("scale", form.scale)):
         if node is not None:
             parts[name] = node
+    if axis is None:
+        same = curve.is_number and not curve.loops
+        parts["d"] = curve
+        return _checked(Term(parts, True, False, same, _diagonal_kind(form, same, leaf)), leaf)
+    parts["blocks"] = curve
+    rows = axis == 0
+    single = z_node.shape[1 - axis if was_turned else axis] == ONE
+    if not single and (form.left if rows else form.right) is None:
+        return None
+    plain = form.left is None and form.right is None
+    kind = "dense" if plain else "one Kronecker product a sample"
+    return Term(parts, False, rows, False, kind)
+
+
+def inner_curvature(
+    derivation: Derivation, root: Node, z_node: Node, turn: bool = False
+) -> tuple[Node, int | None] | None:
+    """The second derivatives of a number in a matrix that it is made of (its transpose: *turn*).
+
+    (one number an entry, None), or (an axis for the entry and those of z, the axis of samples),
+    where they fall apart into entries or samples.
+    """
+    graph = derivation.graph
+    z_value = z_node.T if turn else z_node
+    z = graph.quantity("∂z", z_value.shape)
+    outer = replaced(root, {z_node.id: z.T if turn else z})
     back = {z.id: z_value}
+    g = _gradient(derivation, outer, z)
     if elementwise(g, z):
         ones = graph.filled(1, z.shape)
         found = pull_back(g, ones, g).get("∂z")
         d = graph.filled(0, z.shape) if found is None else derivation.short(found)
         number = one_number(d)
-        same = number is not None
         d = number if number is not None else d if d.shape == z.shape else d * ones
-        parts["d"] = replaced(d, back)
-        return _checked(Term(parts, True, False, same, _diagonal_kind(form, same, leaf)), leaf)
-    for rows in (False, True):
-        axis = 0 if rows else 1
-        single = z.shape[axis] == ONE
-        if single or sample_axis(g, z, axis):
-            blocks = _blocks(derivation, g, z, axis)
-            parts["blocks"] = replaced(blocks, back)
-            if not single and (form.left if rows else form.right) is None:
-                return None
-            plain = form.left is None and form.right is None
-            kind = "dense" if plain else "one Kronecker product a sample"
-            return Term(parts, False, rows, False, kind)
+        return replaced(d, back), None
+    for axis in (1, 0):
+        if z.shape[axis] == ONE or sample_axis(g, z, axis):
+            return replaced(_blocks(derivation, g, z, axis), back), axis
     return None
 
 
@@ -396,131 +420,6 @@ def _diagonal_kind(form: Affine, same: bool, leaf: Node) -> str:
     if same:
         return "Kronecker"
     return "weighted Gram" if leaf.shape[1] == ONE else "block diagonal"
-
-
-def one_number(d: Node) -> Node | None:
-    """The number that all entries are, where the form of an array shows that."""
-    if d.fill is not None:
-        return d.graph.number(d.fill)
-    if d.is_number and not d.loops:
-        return d
-    if d.powers or len(d.terms) == 1:
-        parts = [one_number(a) for a in d.args]
-        known = [p for p in parts if p is not None]
-        return d.over(known) if len(known) == len(parts) else None
-    return None
-
-
-def affine_nodes(root: Node, leaf: Node) -> tuple[dict[int, Affine], set[int]]:
-    """(node id -> its affine form in the leaf, ids of all nodes that depend on the leaf)."""
-    maps: dict[int, Affine] = {leaf.id: Affine()}
-    active = {leaf.id}
-    for node in postorder([root]):
-        if not any(a.id in active for a in node.args):
-            continue
-        active.add(node.id)
-        form = _affine(node, maps, active)
-        if form is not None:
-            maps[node.id] = form
-    return maps, active
-
-
-def _affine(node: Node, maps: Mapping[int, Affine], active: set[int]) -> Affine | None:
-    moving = [a for a in node.args if a.id in active]
-    if len(moving) != 1 or moving[0].id not in maps or node.loops:
-        return None
-    (x,), form = moving, maps[moving[0].id]
-    same = x.shape == node.shape
-    for term, sign in node.terms:
-        if same and term is x:
-            return form if sign > 0 else _scaled(form, node.graph.number(-1))
-    if node.op.powers == (1, 1) and same:
-        other = node.args[1] if node.args[0] is x else node.args[0]
-        return _scaled(form, other) if other.is_number and not other.loops else None
-    if node.op.powers == (1, -1) and same and node.args[0] is x and node.args[1].is_number:
-        return _scaled(form, 1 / node.args[1])
-    if node.matrices and len(x.shape) == 2 and all(len(a.shape) == 2 for a in node.args):
-        a, b = node.matrices
-        if x is b:
-            left = a if form.left is None else a @ form.left
-            return Affine(left, form.right, form.scale, form.turned)
-        right = b if form.right is None else form.right @ b
-        return Affine(form.left, right, form.scale, form.turned)
-    return None if node.transposed is None else turned(form)
-
-
-def turned(form: Affine) -> Affine:
-    """The form of the transpose."""
-    left = None if form.right is None else form.right.T
-    right = None if form.left is None else form.left.T
-    return Affine(left, right, form.scale, not form.turned)
-
-
-def _scaled(form: Affine, by: Node) -> Affine:
-    scale = by if form.scale is None else form.scale * by
-    return Affine(form.left, form.right, scale, form.turned)
-
-
-def _frontier(
-    root: Node, maps: Mapping[int, Affine], active: set[int]
-) -> list[tuple[Node, Affine]]:
-    """The affine nodes that something uses which is not affine."""
-    found: dict[int, tuple[Node, Affine]] = {}
-    for node in postorder([root]):
-        if node.id in active and node.id not in maps:
-            for a in node.args:
-                if a.id in maps:
-                    found[a.id] = (a, maps[a.id])
-    return list(found.values())
-
-
-def _moving(root: Node, z: Node) -> list[Node]:
-    moving = {z.id}
-    found = []
-    for node in postorder([root]):
-        if any(a.id in moving for a in node.args):
-            moving.add(node.id)
-            found.append(node)
-    return found
-
-
-def elementwise(g: Node, z: Node) -> bool:
-    """Whether every entry of *g* depends on the same entry of *z* only."""
-    moving = _moving(g, z)
-    inside = {z.id, *(n.id for n in moving)}
-    return all(
-        n.op.elementwise and n.shape == z.shape and not n.loops
-        and all(a.shape == z.shape for a in n.args if a.id in inside)
-        for n in moving
-    )  # fmt: skip
-
-
-def sample_axis(g: Node, z: Node, axis: int) -> bool:
-    """Whether what *g* says of a sample depends on that sample of *z* only (along *axis*)."""
-    where: dict[int, int] = {z.id: axis}
-    for n in _moving(g, z):
-        if n.loops or any(len(a.shape) != 2 for a in (n, *n.args)):
-            return False
-        moving = [a for a in n.args if a.id in where]
-        axes = {where[a.id] for a in moving}
-        if len(axes) != 1:
-            return False
-        (k,) = axes
-        if n.op.elementwise:
-            if any(a.shape[k] != n.shape[k] for a in moving):
-                return False
-        elif n.transposed is not None:
-            k = 1 - k
-        elif n.matrices:
-            if len(moving) != 1 or (n.args[1] is moving[0]) != (k == 1) or n.args[0] is n.args[1]:
-                return False
-        elif n.op.along:
-            if n.params[0] is None or n.params[0] == k:
-                return False
-        else:
-            return False
-        where[n.id] = k
-    return where.get(g.id) == axis
 
 
 def _blocks(derivation: Derivation, g: Node, z: Node, axis: int) -> Node:

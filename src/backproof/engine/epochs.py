@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 
 from backproof.calculus.model import Model
-from backproof.engine.compiled import builder, choose
+from backproof.engine.compiled import SMALL, builder, choose, installed
 from backproof.engine.cost import cost
 from backproof.engine.program import VALUE, Program, gradient_program
 from backproof.engine.signature import Taken
 from backproof.engine.threads import policy
-from backproof.errors import ShapeProblem
+from backproof.errors import NotAvailable, ShapeProblem
 
 Arrays = Mapping[str, Any]
 # (data, parameters, velocities, order of the samples, rate) -> (mean loss, parameters, velocities)
@@ -121,12 +121,25 @@ def compile_epoch(
     ), kinds)  # fmt: skip
     why = "asked for"
     if engine == "auto":
-        engine, why = choose(program, taken)
+        engine, why = choose_epoch(program, taken)
     else:
         builder(engine)
     plan = Plan(program, taken, axes, batch, momentum, dtype)
     run, source = _BUILD[engine](plan)
     return Compiled(run, engine, why, source, plan)
+
+
+def choose_epoch(program: Program, taken: Taken) -> tuple[str, str]:
+    """(engine, why): numba wherever it has the rules, since its loops fuse and BLAS multiplies."""
+    from backproof.engine import numba_engine
+
+    if installed("numba") and (numba_engine.has_blas() or cost(program, taken.sizes) <= SMALL):
+        try:
+            numba_engine.supports(program)
+        except NotAvailable:
+            return choose(program, taken)
+        return "numba", "an epoch is one compiled loop, and its large products go to BLAS"
+    return choose(program, taken)
 
 
 # --- NumPy -----------------------------------------------------------------------------------
@@ -244,9 +257,10 @@ def _jax(plan: Plan) -> tuple[Epoch, str]:
 
 def _numba(plan: Plan) -> tuple[Epoch, str]:
     from backproof.engine import numba_engine
+    from backproof.engine.numba_functions import load_numba
     from backproof.engine.numba_writer import Writer
 
-    numba = numba_engine.load_numba()
+    numba = load_numba()
     numba_engine.supports(plan.program)
     w = Writer(plan.program, plan.taken, blas=numba_engine.has_blas())
     w.write()

@@ -38,7 +38,8 @@ FEW = 4  # entries of a row from which loops along it pay
 BLAS = 4_000  # multiplications from which a product is left to BLAS
 RESERVED = ("np", "math", "F", "acc", "top", "best", "square_", "power_", "sigmoid_", "softplus_",
             "relu_", "step_", "sign_", "log_", "sqrt_", "exp_", "tanh_", "Again",
-            "range", "order", "rate", "momentum", "step", "steps", "losses", "flat", "q", "r", "s", "epoch")  # fmt: skip
+            "range", "order", "rate", "momentum", "step", "steps", "losses", "flat",
+            "q", "r", "s", "epoch")  # fmt: skip
 
 
 class Writer:

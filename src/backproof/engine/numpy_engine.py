@@ -141,7 +141,8 @@ NAMESPACE: dict[str, Any] = {
     **{name: getattr(np, name) for name in (
         "add", "subtract", "multiply", "divide", "negative", "exp", "log", "sqrt", "sin", "cos",
         "tanh", "absolute", "sign", "floor", "ceil", "maximum", "minimum", "logaddexp",
-        "heaviside", "reciprocal", "copyto", "square", "power", "matmul", "vdot", "greater",
+        "heaviside", "log1p", "reciprocal", "copyto", "square", "power", "matmul", "vdot",
+        "greater",
     )},
 }  # fmt: skip
 _SUM = np.add.reduce

@@ -133,8 +133,21 @@ def _sigmoid(p: Place) -> bool:
 
 
 def _softplus(p: Place) -> bool:
-    p.start(f"logaddexp({p.args[0]}, {p.w.constant(np.float64(0))}{p.out(p.node.args[0])})")
-    return True
+    """log(1 + exp z) in one call; max(z, 0) + log1p(exp(-|z|)) where entries are dear."""
+    z, zero = p.args[0], p.w.constant(np.float64(0))
+    if prod(p.w.ints(p.node)) <= FEW:
+        p.start(f"logaddexp({z}, {zero}{p.out(p.node.args[0])})")
+        return True
+    work = p.w.buffer(p.w.ints(p.node))
+    t = p.start(f"absolute({z}{p.out()})")
+    p.w.free.append(work)
+    return p.then(
+        f"negative({t}, {t})",
+        f"exp({t}, {t})",
+        f"log1p({t}, {t})",
+        f"maximum({z}, {zero}, out={work})",
+        f"add({t}, {work}, {t})",
+    )
 
 
 def _matmul(p: Place) -> bool:

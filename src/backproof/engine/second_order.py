@@ -1,9 +1,10 @@
 """L-BFGS and Newton's method on all samples at once, for small smooth problems.
 
 One epoch is one iteration: a direction, and a line search that halves until the loss falls by
-Armijo's rule. Newton solves with Hessian-vector products, taken as central differences of the
-derived gradient, by conjugate gradients; parameters are handled as one long column.
-Nocedal and Wright, "Numerical Optimization" (2006), algorithms 7.4 and 7.1.
+Armijo's rule. Newton solves with the Hessian's matrix where its structure gives one, else with
+derived Hessian-vector products by conjugate gradients; parameters are one long column.
+Nocedal and Wright, "Numerical Optimization" (2006), algorithms 7.4 and 7.1 and section 3.4; near
+the end the loss is flat to rounding, and the rule is Hager and Zhang's (2005), of the slope.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 
 Array = Any
 MEMORY = 10
+FLAT = 1e-14  # a change of the loss of this share of it is rounding
 Both = Callable[[Array], tuple[float, Array]]  # flat parameters -> (loss, flat gradient)
 
 
@@ -80,19 +82,47 @@ def lbfgs(f: Both, now: Iterate, first: float) -> Iterate:
     return Iterate(new.x, new.loss, new.gradient, steps, changes, _flat_enough(new))
 
 
-def newton(f: Both, now: Iterate, first: float) -> Iterate:
-    """One iteration of truncated Newton: conjugate gradients on H p = -g, then a line search."""
-    g = now.gradient
+def newton(f: Both, now: Iterate, direction: Array) -> Iterate:
+    """One iteration of Newton's method along a direction: a line search, else along -g."""
+    found = _search(f, now, direction)
+    if found is None and not _flat_enough(now):
+        g = now.gradient
+        found = _search(f, now, -g / max(1.0, float(np.linalg.norm(g))))
+    if found is None:
+        return Iterate(now.x, now.loss, now.gradient, done=True)
+    found.done = _flat_enough(found)
+    return found
+
+
+def solved(matrix: Array, g: Array) -> Array:
+    """p with H p = -g; where that does not go down, what is added to the diagonal grows."""
+    try:
+        p: Array = -np.linalg.solve(matrix, g)
+        if float(p @ g) < 0 and np.isfinite(p).all():
+            return p
+    except np.linalg.LinAlgError:
+        pass
+    damping = 1e-10 * max(float(np.abs(np.diagonal(matrix)).max(initial=0)), 1e-30)
+    for _ in range(16):
+        damped = matrix + damping * np.eye(len(g))
+        try:
+            np.linalg.cholesky(damped)
+            return -np.linalg.solve(damped, g)
+        except np.linalg.LinAlgError:
+            damping *= 30
+    return -g
+
+
+def truncated(times: Callable[[Array], Array], g: Array) -> Array:
+    """p with H p ≈ -g by conjugate gradients on products H d."""
     size = float(np.linalg.norm(g))
     p, r = np.zeros_like(g), g.copy()
     d = -r
     for k in range(min(250, 2 * g.size)):
-        reach = 1e-5 * (1 + float(np.linalg.norm(now.x))) / max(1e-30, float(np.linalg.norm(d)))
-        Hd = (f(now.x + reach * d)[1] - f(now.x - reach * d)[1]) / (2 * reach)
+        Hd = times(d)
         bend = float(d @ Hd)
         if bend <= 1e-14 * float(d @ d):
-            p = -g if k == 0 else p
-            break
+            return -g if k == 0 else p
         a = float(r @ r) / bend
         p = p + a * d
         new = r + a * Hd
@@ -100,11 +130,7 @@ def newton(f: Both, now: Iterate, first: float) -> Iterate:
             break
         d = -new + float(new @ new) / float(r @ r) * d
         r = new
-    found = _search(f, now, p)
-    if found is None:
-        return Iterate(now.x, now.loss, g, done=True)
-    found.done = _flat_enough(found)
-    return found
+    return p
 
 
 def _flat_enough(at: Iterate) -> bool:
@@ -120,10 +146,10 @@ def _search(f: Both, now: Iterate, direction: Array) -> Iterate | None:
     for _ in range(40):
         x = now.x + size * direction
         loss, g = f(x)
-        if math.isfinite(loss) and loss <= now.loss + 1e-4 * size * slope:
+        if math.isfinite(loss) and (
+            loss <= now.loss + 1e-4 * size * slope
+            or (loss <= now.loss + FLAT * abs(now.loss) and abs(float(g @ direction)) < -slope)
+        ):
             return Iterate(x, loss, g)
         size /= 2
     return None
-
-
-METHODS: dict[str, Callable[[Both, Iterate, float], Iterate]] = {"lbfgs": lbfgs, "newton": newton}

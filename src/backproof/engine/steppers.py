@@ -18,7 +18,9 @@ import numpy as np
 
 from backproof.engine import second_order
 from backproof.engine.compiled import compile_gradient
+from backproof.engine.curvature import compile_products
 from backproof.engine.data import Task
+from backproof.engine.joint import MOST, Bound, compile_joint
 from backproof.engine.optimisers import SECOND_ORDER, Optimiser, Slots, optimiser
 from backproof.errors import NotAvailable, ValueProblem
 
@@ -153,19 +155,57 @@ class Whole(Stepper):
         self.engine, self.why = "numpy", f"{name} takes all samples at once"
         self.rows = task.rows("train")
         self.now: second_order.Iterate | None = None
+        if name == "newton":
+            self._second_derivatives()
+
+    def _second_derivatives(self) -> None:
+        task = self.task
+        names = task.model.learned
+        count = sum(int(np.prod(task.parameter_shape(n))) for n in names)
+        self.joint = compile_joint(task.model, task.loss, names) if count <= MOST else None
+        self.bound: Bound | None = None
+        if self.joint is not None:
+            self.why += f"; its Hessian of {count} parameters is used as {self.joint.kind}"
+            return
+        self.times = compile_products(task.model, task.loss, names)
+        self.why += "; Hessian-vector products are derived, and solved with by conjugate gradients"
 
     def start(self, parameters: Mapping[str, Array]) -> State:
         return State({n: np.array(p, np.float64) for n, p in parameters.items()})
 
-    def epoch(self, state: State, order: Array, rate: float) -> tuple[float, State]:
-        like = state.parameters
+    def _both(self, like: Mapping[str, Array]) -> second_order.Both:
+        if self.name == "newton" and self.joint is not None:
+            self.bound = self.bound or self.joint.bind(self.rows, like)
+            at = self.bound.at
+        else:
+
+            def at(parameters: Mapping[str, Array]) -> tuple[float, dict[str, Array]]:
+                arrays = {**self.rows, **parameters}
+                value, found = self.f(**{n: arrays[n] for n in self.f.names})
+                return float(value), found
 
         def both(column: Array) -> tuple[float, Array]:
-            arrays = {**self.rows, **second_order.unflat(column, like)}
             with np.errstate(all="ignore"):
-                value, found = self.f(**{n: arrays[n] for n in self.f.names})
-            return float(value), second_order.flat({n: found[n] for n in like})
+                value, found = at(second_order.unflat(column, like))
+            return value, second_order.flat({n: found[n] for n in like})
 
+        return both
+
+    def _direction(self, now: second_order.Iterate, like: Mapping[str, Array]) -> Array:
+        if self.bound is not None:
+            return second_order.solved(self.bound.matrix(), now.gradient)
+        here = {**self.rows, **second_order.unflat(now.x, like)}
+
+        def times(d: Array) -> Array:
+            with np.errstate(all="ignore"):
+                found = self.times(here, second_order.unflat(d, like))
+            return second_order.flat({n: found[n] for n in like})
+
+        return second_order.truncated(times, now.gradient)
+
+    def epoch(self, state: State, order: Array, rate: float) -> tuple[float, State]:
+        like = state.parameters
+        both = self._both(like)
         x = second_order.flat(like)
         if self.now is None or not np.array_equal(self.now.x, x):
             loss, g = both(x)
@@ -173,7 +213,11 @@ class Whole(Stepper):
             self.now = second_order.Iterate(
                 x, loss, g, list(memory.get("steps", ())), list(memory.get("changes", ()))
             )
-        self.now = now = second_order.METHODS[self.name](both, self.now, rate)
+        if self.name == "newton":
+            now = second_order.newton(both, self.now, self._direction(self.now, like))
+        else:
+            now = second_order.lbfgs(both, self.now, rate)
+        self.now = now
         slots: Slots = {}
         if now.steps:
             slots["memory"] = {"steps": np.stack(now.steps), "changes": np.stack(now.changes)}

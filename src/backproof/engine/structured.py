@@ -80,6 +80,7 @@ def product(left: Array, right: Array, out: Array) -> Array:
     return out
 
 
+HALVED = 48  # rows up to which BLAS's general product is faster than its symmetric one
 MANY = 1_000_000  # entries from which every core writes a part
 
 
@@ -136,6 +137,14 @@ class Diagonal(Structured):
         return (_flat(g) / d).reshape(np.shape(g))
 
 
+def weighted_gram(rows: Array, d: Array) -> Array:
+    """rows diag(d) rowsᵀ; of many rows, with no negative weight, as Y Yᵀ: half the work."""
+    if len(rows) > HALVED and d.min(initial=0) >= 0:
+        y = rows * np.sqrt(d)
+        return y @ y.T
+    return (rows * d) @ rows.T
+
+
 @dataclass(repr=False)
 class Gram(Structured):
     """Aᵀ diag(d) A for a column parameter: as YᵀY where no weight is negative."""
@@ -146,11 +155,7 @@ class Gram(Structured):
     kind: str = "weighted Gram"
 
     def matrix(self, out: Array | None = None) -> Array:
-        d = _flat(self.d)[:, None]
-        if (d >= 0).all():
-            y = np.sqrt(d) * self.a
-            return y.T @ y  # one triangle is computed: half the multiplications
-        return self.a.T @ (d * self.a)
+        return weighted_gram(self.a.T, _flat(self.d))
 
     def matvec(self, v: Array) -> Array:
         return (self.a.T @ (_flat(self.d) * (self.a @ _flat(v)))).reshape(np.shape(v))
