@@ -122,6 +122,18 @@ def test_a_class_as_csv_and_the_command(tmp_path: Path) -> None:
     assert found["'=cmd|x"]["svm.L"] == "1.6" and found["Bob"]["network.a2"] == "0"
 
 
+@pytest.mark.parametrize("sign", [";", "\t"])
+def test_a_csv_with_other_signs_between_its_columns(tmp_path: Path, sign: str) -> None:
+    rows = tmp_path / "class.csv"
+    columns = ["student", "svm.L", "grad(L, W1)", "network.a2"]
+    cells = ["Zoë", "1,07", "", "0,537"]
+    text = f"{sign.join(columns)}\n{sign.join(cells)}\n"
+    rows.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    mark_class(PAPER, [rows], tmp_path / "marks")
+    found = table(tmp_path / "marks")
+    assert found["Zoë"]["svm.L"] == "1.6"
+
+
 def test_a_csv_without_students_says_so(tmp_path: Path) -> None:
     rows = tmp_path / "class.csv"
     rows.write_text("a,b\n1,2\n", encoding="utf-8")

@@ -203,9 +203,19 @@ def _scripts(path: Path, reader: Reader) -> Iterator[Script]:
     yield reader.read(data.decode("utf-8-sig", "replace"), path.stem)
 
 
+def _between(text: str) -> str:
+    """What stands between the columns: a comma, or what other spreadsheets write in its place.
+
+    Names of items have commas in them, so they say nothing.
+    """
+    header = re.sub(r'"[^"]*"|\([^)]*\)', "", text.partition("\n")[0])
+    return next((sign for sign in (";", "\t") if sign in header), ",")
+
+
 def _rows(text: str, path: Path, reader: Reader) -> Iterator[Script]:
     try:
-        table = csv.DictReader(io.StringIO(text.replace("\0", " ")))
+        plain = text.replace("\0", " ")
+        table = csv.DictReader(io.StringIO(plain), delimiter=_between(plain))
         columns = table.fieldnames or []
         named = next((c for c in columns if c.strip().casefold() in ("student", "name")), None)
         if named is None:
