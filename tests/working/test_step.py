@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from backproof.errors import NameProblem, ShapeProblem, ValueProblem
+from backproof.working.answer import answer_question
 from backproof.working.step import loss_of, step_working
 
 from .sheets import POINTS, SIAMESE, expr, lines, model, result, value
@@ -185,3 +186,10 @@ def test_what_the_loss_does_not_reach_stays() -> None:
     assert "L is not connected to v, so a step leaves v as it is." in lines(
         step_working(m, ["w", "v"], 0.1)
     )
+
+
+@pytest.mark.parametrize("question", ["step n", "slow n"])
+def test_a_dimension_is_no_parameter(question: str) -> None:
+    sheet = model("given x in R[n]\nlearn w in R[n]\nL = w.T @ x\n")
+    with pytest.raises(NameProblem, match="n is a dimension of this sheet, not a quantity"):
+        answer_question(sheet, question)

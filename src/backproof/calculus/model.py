@@ -116,6 +116,12 @@ class Model:
     def shape(self, name: str) -> Shape:
         return self.graph.resolve_shape(self.leaves[name].shape)
 
+    def absent(self, name: str) -> str:
+        """Why a name is no quantity of the sheet, as a sentence."""
+        if name in self.sheet.dimensions:
+            return f"{name} is a dimension of this sheet, not a quantity."
+        return f"{name} is not defined."
+
     def has_value(self, name: str) -> bool:
         return name in self.assigned or name in self.arrays
 

@@ -76,7 +76,7 @@ def _variable(model: Model, wrt: ast.Expr | str) -> tuple[str, ast.Expr]:
             place=place,
         )
     if base.id not in model.leaves:
-        raise NameProblem(f"{base.id} is not defined.", place=place)
+        raise NameProblem(model.absent(base.id), place=place)
     return base.id, part
 
 

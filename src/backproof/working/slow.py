@@ -114,9 +114,7 @@ _LOGS = ("log", "bce", "weighted_bce", "cross_entropy")
 
 def _loss(model: Model, name: str, loss: str | None) -> str:
     if name not in model.leaves:
-        raise NameProblem(
-            f"{name} is not defined.", hint=f"the parameters are {', '.join(model.learned)}"
-        )
+        raise NameProblem(model.absent(name), hint=f"the parameters are {', '.join(model.learned)}")
     if model.sheet.kind_of(name) == "given":
         raise ShapeProblem(
             f"{name} is given and not learned, so nothing updates it.",

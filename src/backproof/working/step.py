@@ -124,7 +124,7 @@ def loss_of(
     sheet = model.sheet
     if loss is not None:
         if loss not in model.leaves:
-            raise NameProblem(f"{loss} is not defined.")
+            raise NameProblem(model.absent(loss))
         if not model.leaves[loss].is_number:
             raise ShapeProblem(
                 f"a gradient step needs a number to make smaller; {loss} is not one."
@@ -154,7 +154,7 @@ def _reached(model: Model, name: str, wanted: Sequence[str]) -> int:
 
 def _require_learned(model: Model, name: str) -> None:
     if name not in model.leaves:
-        raise NameProblem(f"{name} is not defined.")
+        raise NameProblem(model.absent(name))
     if name in model.learned:
         return
     declaration = model.sheet.declarations.get(name)
