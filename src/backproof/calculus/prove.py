@@ -112,11 +112,16 @@ def _by_norms(model: Model, sides: Sides, stages: list[list[str]]) -> _Found | N
     readable = Simplifier(model).plain(low)
     known = Bounds(model)
     bounds = list(dict.fromkeys([*known.size(low)[1:], *known.size(readable)[1:]]))
+    gaps: list[tuple[list[str], Expr]] = []
     for unfolded in (stages[0], stages[-1]):
         for bound in bounds:
             gap = difference(model, Sides(high, bound), unfolded)
-            if gap.is_zero or never_negative(gap, deepest=1) or settle(gap).is_zero:
+            if gap.is_zero:  # nothing to search for
                 return _Found(tuple(unfolded), False, by_norms=True)
+            gaps.append((unfolded, gap))
+    for unfolded, gap in gaps:
+        if never_negative(gap, deepest=1) or settle(gap).is_zero:
+            return _Found(tuple(unfolded), False, by_norms=True)
     return None
 
 
