@@ -60,3 +60,21 @@ given w = [2, 3]
 def test_an_exact_number_is_told_to_the_largest_term(claim: str, verdict: str) -> None:
     (found,) = judged(f"{VALUES}claim {claim}\n")
     assert found.verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("claim", "exact", "rough"),
+    [
+        ("s == 0.54", "proved", "proved"),
+        ("s == 0.55", "refuted", "refuted"),
+        # Half a unit of the 14th decimal is less than double precision is trusted with.
+        ("s == 0.54000000000000", "proved", "undecided"),
+    ],
+)
+def test_double_precision_decides_no_last_digit(
+    monkeypatch: pytest.MonkeyPatch, claim: str, exact: str, rough: str
+) -> None:
+    text = f"given A = [[0.1, 0.2], [0.3, 0.4]]\nB = A @ A\ns = sum(B)\nclaim {claim}\n"
+    assert judged(text)[0].verdict == exact
+    monkeypatch.setattr("backproof.calculus.values.BY_HAND", 7)  # A @ A takes eight
+    assert judged(text)[0].verdict == rough

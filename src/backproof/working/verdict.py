@@ -62,6 +62,9 @@ class Verdict:
         return self.verdict in HOLDS
 
 
+COARSE = Decimal("1e-12")  # what double precision may be off by, of the largest term
+
+
 def stated_number(expr: ast.Expr) -> ast.Expr | None:
     """The expression, if it is a number or a literal of numbers."""
     match expr:
@@ -131,6 +134,9 @@ def value_verdict(
         over = gap > limit
         bad = bool(over.any())
         worst = tuple(int(i) for i in np.unravel_index(int(np.argmax(gap - limit)), gap.shape))
+        if values.evaluator.rough and (np.abs(gap - limit) <= scale * COARSE).any():
+            why = "the arrays are large, and double precision is too coarse to tell the last digit."
+            return replace(base, why=why)
     entry = tuple(i + 1 for i, n in zip(worst, gap.shape, strict=True) if n > 1) or None
     shown = _show(result[worst])
     where = "" if entry is None else f" at entry [{', '.join(map(str, entry))}]"
