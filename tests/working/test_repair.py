@@ -340,6 +340,12 @@ def test_a_term_that_is_missing_is_not_made_up_by_undoing_what_stands_there() ->
     assert plain(verdict.suggestion) == "grad(E,z)==a*(1-a)*(a-t)"
 
 
+def test_an_idle_truth_of_the_sheet_is_not_the_mistake() -> None:
+    sheet = "given X in R[N, d]\nH = X @ inv(X.T @ X) @ X.T\n"
+    verdict, _ = judged(sheet, "H == X @ X.T", "H @ H == H")
+    assert verdict.suggestion == "H == X @ inv(X.T @ X) @ X.T"
+
+
 def test_a_chain_rule_factor_that_is_missing() -> None:
     (verdict,) = judged(LOGISTIC, "grad(L, w) == grad(L, p)")
     assert verdict.suggestion == "grad(L, w) == jac(p, w) @ grad(L, p)"

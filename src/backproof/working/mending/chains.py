@@ -135,7 +135,7 @@ def led(parts: Sequence[Factor]) -> list[Factor]:
     first, *rest = parts
     if first.op == "div":
         return [first, *rest]
-    return [replace(first, op="mul", sign=ast.NOWHERE), *rest]
+    return [Factor("mul", first.body), *rest]
 
 
 def is_transpose(expr: ast.Expr) -> bool:

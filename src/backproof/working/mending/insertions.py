@@ -42,14 +42,19 @@ def _scalar(
     parts: Sequence[Factor], inner: Sequence[Factor], put: Put, cost: float
 ) -> Iterator[Edit]:
     first = 1 if isinstance(parts[0].body, ast.Number) and len(parts) > 1 else 0
-    rest = [replace(parts[first], op="mul"), *parts[first + 1 :]]
+    rest = [Factor("mul", parts[first].body, parts[first].sign), *parts[first + 1 :]]
     if first and parts[first].op == "div":
-        first, rest = 0, [replace(parts[0], op="mul"), *parts[1:]]
+        first, rest = 0, [Factor("mul", parts[0].body, parts[0].sign), *parts[1:]]
     if any(p.op == "matmul" for p in rest) and not first:
         rest = [Factor("mul", product(rest))]
     front = [*parts[:first], *inner, *rest]
-    yield Edit(cost, put, product([replace(front[0], op="mul"), *front[1:]]), FACTOR_MISSING)
-    here = [replace(inner[0], op="mul"), *inner[1:]]
+    yield Edit(
+        cost,
+        put,
+        product([Factor("mul", front[0].body, front[0].sign), *front[1:]]),
+        FACTOR_MISSING,
+    )
+    here = [Factor("mul", inner[0].body, inner[0].sign), *inner[1:]]
     yield Edit(cost + 0.03, put, product([*parts, *here]), FACTOR_MISSING)
     divisor = product(inner)
     yield Edit(cost + 0.045, put, product([*parts, Factor("div", divisor)]), FACTOR_MISSING)
@@ -108,18 +113,18 @@ class _New:
         parts, low, high = self.parts, self.low, self.high
         if low == high:  # in an elementwise product
             if low == 0:
-                rest = [replace(parts[0], op="mul"), *parts[1:]]
-                return [replace(inner[0], op="mul"), *inner[1:], *rest]
-            here = [replace(inner[0], op="mul"), *inner[1:]]
+                rest = [Factor("mul", parts[0].body, parts[0].sign), *parts[1:]]
+                return [Factor("mul", inner[0].body, inner[0].sign), *inner[1:], *rest]
+            here = [Factor("mul", inner[0].body, inner[0].sign), *inner[1:]]
             return [*parts[:low], *here, *parts[low:]]
-        group = [replace(parts[low], op="mul"), *parts[low + 1 : high]]
+        group = [Factor("mul", parts[low].body, parts[low].sign), *parts[low + 1 : high]]
         held = product(group)
         if any(f.op == "matmul" for f in group):
             held = replace(held, span=BRACKETED)
         if self.before:
-            tight = [replace(inner[0], op="mul"), *inner[1:], Factor("mul", held)]
+            tight = [Factor("mul", inner[0].body, inner[0].sign), *inner[1:], Factor("mul", held)]
         else:
-            tight = [Factor("mul", held), replace(inner[0], op="mul"), *inner[1:]]
+            tight = [Factor("mul", held), Factor("mul", inner[0].body, inner[0].sign), *inner[1:]]
         if low == 0 and (high == len(parts) or parts[high].op != "matmul"):
             return [*tight, *parts[high:]]
         body = replace(product(tight), span=BRACKETED)

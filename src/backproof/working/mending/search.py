@@ -28,6 +28,7 @@ from backproof.operators.node import Node
 from backproof.working.claims import AGREES, PROVED, Judge, Verdict
 from backproof.working.mending.chains import apply, number
 from backproof.working.mending.edits import (
+    EXPRESSION,
     FACTOR_MISSING,
     NUMBER,
     ON_THE_LEFT,
@@ -269,6 +270,11 @@ class Search:
             seen.add(node.id)
             if not self._equal(node, reference, wanted):
                 continue
+            if edit.what != TOLD and (other in ast.walk(side) or side in ast.walk(other)):
+                told = None  # true, and nothing that an edit should arrive at
+                score = cost + (IDLE if edit.what == EXPRESSION else 0.0)
+                if best is not None and score >= best.score:
+                    continue
             if told is not None:
                 side = told  # as the sheet spells it
             elif not may_circle and other in set(ast.walk(side)):
