@@ -7,6 +7,8 @@
 VENV   := .venv
 BIN    := $(VENV)/bin
 BUILD  := build
+BENCH  := .venv-bench
+TORCH  ?= torch==2.13.0
 EXAM   := examples/exam.md
 SHEET  ?= examples/siamese.sheet
 EDITOR := src/backproof/web/assets
@@ -19,18 +21,19 @@ FIND_PYTHON = for p in python3 python3.13 python3.12 python3.11 python; do \
 	if $$p -c '$(NEW_ENOUGH)' >/dev/null 2>&1; then echo $$p; break; fi; done
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check-format lint types pytest browser editor bench soundness format constraints clean
+.PHONY: help demo serve test check-format lint types pytest browser editor bench bench-docs soundness format constraints clean
 
 help:
 	@echo "make demo          work $(EXAM), write the results under $(BUILD)/"
 	@echo "make serve         the live page, with $(SHEET)"
 	@echo "make test          linter, formatter, types, tests, executed documentation"
-	@echo "make bench         time the deriving and the command line, with ratios to peers"
+	@echo "make bench         time deriving, command line and engines against their peers"
+	@echo "make bench-docs    put the table of the last run into docs/performance.md"
 	@echo "make soundness N=…  claims made at random, verdicts against an independent judge"
 	@echo "make format        put the code into the project's format"
 	@echo "make constraints   renew constraints.txt from a fresh environment"
 	@echo "make editor        bundle the page's editor again (needs npm)"
-	@echo "make clean         remove $(VENV), $(BUILD) and caches"
+	@echo "make clean         remove $(VENV), $(BENCH), $(BUILD) and caches"
 
 # --- the environment -----------------------------------------------------------------------
 
@@ -121,8 +124,23 @@ editor:
 	@cd $(BUILD)/editor && npm ci --no-audit --no-fund --ignore-scripts
 	@cd $(BUILD)/editor && node build.mjs $(CURDIR)/$(EDITOR)
 
-bench: $(VENV)/.ready-dev
-	$(BIN)/python -m benchmarks; code=$$?; $(BIN)/python -m benchmarks engine && exit $$code
+# Peers that only the benchmarks need have an environment of their own; one that cannot be installed
+# is left out, and its column says so. TORCH=… names another wheel of torch, for instance a local file.
+$(BENCH)/.ready: pyproject.toml constraints.txt | $(BIN)/python
+	@$(BIN)/python -m venv --clear $(BENCH)
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt hatchling editables
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		--no-build-isolation -e '.[jax,numba,sklearn,web]' hypothesis threadpoolctl
+	@for peer in '$(TORCH)' sympy tensorgrad; do \
+		$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check "$$peer" \
+		|| echo "$$peer could not be installed: its column will say so."; done
+	@touch $@
+
+bench: $(BENCH)/.ready
+	OPENBLAS_NUM_THREADS=1 $(BENCH)/bin/python -m benchmarks
+
+bench-docs:
+	$(BENCH)/bin/python -m benchmarks docs
 
 soundness: $(VENV)/.ready-dev
 	$(BIN)/python -m benchmarks.soundness --count $(N)
@@ -140,5 +158,5 @@ constraints: $(BIN)/python
 	@mv $(BUILD)/constraints.txt constraints.txt && rm -rf $(BUILD)/fresh
 
 clean:
-	rm -rf $(VENV) $(BUILD) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH) $(BUILD) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

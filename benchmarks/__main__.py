@@ -1,9 +1,9 @@
 """Times the deriving, the judging and the command line, with ratios to peers in the same run.
 
 `python -m benchmarks` (or `make bench`). Ours and the peer's gradients are compared first, so that
-the figures are about the same thing. `python -m benchmarks serve` times the live page instead,
-`python -m benchmarks pages` pages, prints and drawings, `python -m benchmarks engine` the compiled
-functions.
+the figures are about the same thing. `python -m benchmarks deriving` and `engine` run one half,
+`serve` times the live page, `pages` pages, prints and drawings, and `docs` puts the last run's
+table into docs/performance.md.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from backproof.errors import Source
 from backproof.language.sheet import Sheet, parse_sheet
 from backproof.operators.node import Node
 from benchmarks import peers
+from benchmarks.lines import Line, markdown
+from benchmarks.report import refresh_docs, write
 from benchmarks.timing import Row, medians, prepared, seconds, table
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -89,11 +91,20 @@ def against_sympy(ours: float) -> Row:
     return Row(what, ours, None, ("sympy.diff", seconds(derive)))
 
 
+def against_tensorgrad(ours: float) -> Row:
+    what = "  the same, against tensorgrad (goal ≥ 50×)"
+    derive = peers.tensorgrad_siamese()
+    if derive is None:
+        return Row(what, ours, None, "tensorgrad is not installed")
+    theirs = seconds(derive)
+    return Row(what, ours, theirs / 50, ("tensorgrad", theirs))
+
+
 def deriving() -> list[Row]:
     siamese = against_jax(
         "derive all gradients: Siamese", SIAMESE.read_text(), peers.siamese, 0.005
     )
-    rows = [siamese, against_sympy(siamese.ours)]
+    rows = [siamese, against_sympy(siamese.ours), against_tensorgrad(siamese.ours)]
     deep = [
         against_jax(
             f"derive all gradients: MLP of {n} layers", dense_networks(n), peers.dense(n), g, r
@@ -190,25 +201,37 @@ def processes() -> list[Row]:
 
 
 def main() -> int:
-    """Prints the table; 1 when a goal was missed."""
+    """Prints the tables and writes them with a plot; 1 when a goal was missed."""
+    part = sys.argv[1] if len(sys.argv) > 1 else ""
+    if part == "docs":
+        return refresh_docs()
+    if part in ("serve", "pages"):
+        if part == "serve":
+            from benchmarks.serve import rows as measured
+        else:
+            from benchmarks.pages import rows as measured
+        served = measured()
+        print(table(served))
+        return 0 if all(r.met for r in served) else 1
+    begun = time.perf_counter()
     rows: list[Row] = []
-    if sys.argv[1:2] == ["engine"]:
-        from benchmarks.engines import main as engines
+    engines: list[Line] = []
+    if part != "engine":
+        for measure in (deriving, reading, judging, processes):
+            rows += measure()
+        print(table(rows), end="\n\n", flush=True)
+    if part != "deriving":
+        from benchmarks.engines import lines
 
-        return engines()
-    if sys.argv[1:2] == ["serve"]:
-        from benchmarks.serve import rows as serving
-
-        rows = serving()
-    elif sys.argv[1:2] == ["pages"]:
-        from benchmarks.pages import rows as writing
-
-        rows = writing()
-    else:
-        for part in (deriving, reading, judging, processes):
-            rows += part()
-    print(table(rows))
-    return 0 if all(r.met for r in rows) else 1
+        engines = lines()
+        print(markdown(engines), end="\n\n", flush=True)
+    files = write(rows, engines)
+    missed = [x.what for x in engines if x.verdict == "missed"] + [
+        r.what for r in rows if not r.met
+    ]
+    print(f"{len(missed)} goals were missed: {'; '.join(missed)}" if missed else "All goals met.")
+    print(f"Written in {time.perf_counter() - begun:.0f} s: {', '.join(map(str, files))}")
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":

@@ -2,24 +2,25 @@
 
 `python -m benchmarks engine`. Every row first checks that both sides compute the same; runs take
 turns, and ratios are of medians of one run. BLAS is on one thread. torch is used where it is
-installed, else its column says so.
+installed, else its column says so. Training steps are in `steps`.
 """
 
 from __future__ import annotations
 
-import timeit
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
 
 import backproof as bp
 from backproof.engine.compiled import installed
-from backproof.engine.epochs import compile_epoch
+from backproof.engine.joint import compile_joint
+from backproof.engine.second_order import Iterate, flat, solved, unflat
+from backproof.engine.second_order import newton as newton_step
 from backproof.engine.threads import policy
+from benchmarks.lines import Line, Task, interleaved
+from benchmarks.steps import training
 
 ROOT = Path(__file__).resolve().parent.parent
 SIAMESE = (ROOT / "examples" / "siamese.sheet").read_text()
@@ -30,37 +31,7 @@ a1 = sigmoid(W1 @ x + b1)
 a2 = sigmoid(W2 @ a1 + b2)
 L = sse(a2, x)
 """
-Task = Callable[[], Any]
 ENGINES = ("numpy", "jax", "numba")
-
-
-@dataclass(frozen=True)
-class Line:
-    """One row: what was timed, the peer's name and seconds, ours, and the goal as a ratio."""
-
-    what: str
-    peer: str
-    theirs: float | None
-    ours: float
-    goal: float | None = None
-
-    @property
-    def ratio(self) -> float | None:
-        return None if self.theirs is None else self.theirs / self.ours
-
-
-def interleaved(tasks: dict[str, Task], runs: int = 15, budget: float = 0.02) -> dict[str, float]:
-    """The median seconds of a call of each task; the tasks take turns."""
-    loops = {}
-    for name, task in tasks.items():
-        task()
-        once = min(timeit.repeat(task, number=1, repeat=3))
-        loops[name] = max(1, int(budget / max(once, 1e-7)))
-    taken: dict[str, list[float]] = {name: [] for name in tasks}
-    for _ in range(runs):
-        for name, task in tasks.items():
-            taken[name].append(timeit.timeit(task, number=loops[name]) / loops[name])
-    return {name: median(times) for name, times in taken.items()}
 
 
 def here() -> list[str]:
@@ -133,10 +104,11 @@ def one_call(what: str, text: str, forward: Callable[..., Any]) -> list[Line]:
     times = interleaved(tasks)
     goals = {"numpy": 10.0, "jax": 10.0, "numba": 100.0, "numba, reuse": 100.0}
     return [
-        Line(f"{what}, {e}", "torch eager", times.get("torch eager"), times[e], goals[e])
+        Line(f"{what}, {e}", "torch eager", times.get("torch eager"), times[e], goals[e],
+             "one gradient call")
         for e in tasks
         if e in goals
-    ]
+    ]  # fmt: skip
 
 
 def _ints(shape: tuple[int | str, ...]) -> tuple[int, ...]:
@@ -176,9 +148,10 @@ def hessian(
         tasks["jax"] = theirs
     times = interleaved(tasks, runs)
     peer = times.get("jax")
-    lines = [Line(f"{what}, dense", "jit(jax.hessian)", peer, times["dense"], dense)]
+    said, group = "jit(jax.hessian)", "Hessians"
     title = f"{what}, structured ({h.kind})"
-    return [*lines, Line(title, "jit(jax.hessian)", peer, times["structured"], structured)]
+    return [Line(f"{what}, dense", said, peer, times["dense"], dense, group),
+            Line(title, said, peer, times["structured"], structured, group)]  # fmt: skip
 
 
 def mlp(d: int, h: int, k: int) -> tuple[str, dict[str, Any]]:
@@ -237,138 +210,81 @@ def second_order() -> list[Line]:
     return lines
 
 
-# --- a training step -------------------------------------------------------------------------
+# --- Newton's method -------------------------------------------------------------------------
+
+LOGISTIC = """given X in R[N, D]
+given y in {0, 1}[N]
+given lambda = 1
+learn w in R[D], b in R
+z = X @ w + b
+L = bce(sigmoid(z), y) + lambda*sumsq(w)
+"""
+SOLVERS = ("newton-cholesky", "newton-cg", "lbfgs")
 
 
-def training() -> list[Line]:
-    """Softmax regression 784 → 10 and an autoencoder 64-16-64: a step, by epochs of many."""
-    lines = []
-    for batch in (1, 32, 256):
-        lines += steps(
-            f"softmax 784→10, batch {batch}",
-            "given X in R[N, 784]\ngiven Y in onehot[N, 10]\nlearn W in R[784, 10], b in R[1, 10]\n"
-            "L = cross_entropy(softmax(X @ W + b), Y) + 0.0001*sumsq(W)",
-            {"X": 784, "Y": 10}, batch,
-            lambda t, X, Y, W, b: -(Y * t.log_softmax(X @ W + b, 1)).sum(1).mean()
-            + 1e-4 * (W**2).sum(),
-        )  # fmt: skip
-        lines += steps(
-            f"autoencoder 64-16-64, batch {batch}",
-            "given X in R[N, 64]\nlearn W1 in R[64, 16], b1 in R[1, 16]\n"
-            "learn W2 in R[16, 64], b2 in R[1, 64]\n"
-            "L = mse(sigmoid(sigmoid(X @ W1 + b1) @ W2 + b2), X)",
-            {"X": 64}, batch,
-            lambda t, X, W1, b1, W2, b2: (
-                (t.sigmoid(t.sigmoid(X @ W1 + b1) @ W2 + b2) - X) ** 2
-            ).mean(),
-        )  # fmt: skip
-    return lines
+def newton() -> list[Line]:
+    """Logistic regression on the 569 × 30 numbers of breast-cancer, to a gradient below 1e-8."""
+    if not installed("sklearn"):
+        return []
+    import warnings
+
+    from sklearn.datasets import load_breast_cancer
+    from sklearn.linear_model import LogisticRegression
+
+    X, y = load_breast_cancer(return_X_y=True)
+    X = np.ascontiguousarray((X - X.mean(axis=0)) / X.std(axis=0))
+    count = len(y)
+    engine = "numba" if installed("numba") else "numpy"
+    model = bp.Sheet(LOGISTIC)._build()
+    joint = compile_joint(model, "L", model.learned, engine)
+    assert joint is not None
+    data = {"X": X, "y": y.astype(float)[:, None], "lambda": np.asarray(1 / (2 * count))}
+    like = {"w": np.zeros((X.shape[1], 1)), "b": np.zeros((1, 1))}
+
+    def gradient(w: Any, b: float) -> float:
+        p = 1 / (1 + np.exp(-(X @ w + b)))
+        return float(np.abs(np.append(X.T @ (p - y) / count + w / count, (p - y).mean())).max())
+
+    def ours() -> Any:
+        bound = joint.bind(data, like)
+
+        def both(column: Any) -> Any:
+            value, found = bound.at(unflat(column, like))
+            return value, flat({n: found[n] for n in like})
+
+        x = flat(like)
+        now = Iterate(x, *both(x))
+        while not now.done:
+            now = newton_step(both, now, solved(bound.matrix(), now.gradient))
+        return now.x
+
+    tasks: dict[str, Task] = {"ours": ours}
+    for solver in SOLVERS:
+        peer = LogisticRegression(C=1.0, solver=solver, tol=1e-8, max_iter=1000)
+        tasks[solver] = lambda peer=peer: peer.fit(X, y)
+        peer.fit(X, y)
+        assert gradient(peer.coef_[0], peer.intercept_[0]) < 1e-7, solver
+    end = ours()
+    assert gradient(end[:-1], end[-1]) < 1e-9
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        times = interleaved(tasks, runs=9)
+    best = min(SOLVERS, key=lambda s: times[s])
+    what = f"logistic regression 569 × 30 by Newton ({engine}, compiled before)"
+    return [Line(what, f"scikit-learn, {best}", times[best], times["ours"], 4.0, "Newton")]
 
 
-def steps(
-    what: str, text: str, widths: dict[str, int], batch: int, forward: Callable[..., Any]
-) -> list[Line]:
-    rng = np.random.default_rng(3)
-    model = bp.Sheet(text)._build()
-    count = max(512, 4 * batch)
-    data = {n: rng.random((count, k)) for n, k in widths.items()}
-    if "Y" in data:
-        data["Y"] = np.eye(10)[rng.integers(0, 10, count)]
-    sizes = {"N": batch}
-    shapes = {n: tuple(d.evaluate(sizes) for d in model.shape(n)) for n in model.learned}
-    start = {n: rng.normal(size=s) * 0.05 for n, s in shapes.items()}
-    order, rate = rng.permutation(count), 0.001
-    per_run = count // batch
-    tasks: dict[str, Task] = {}
-    ends: dict[str, Any] = {}
-    for engine in here():
-        epoch = compile_epoch(
-            model, "L", dict.fromkeys(widths, 0), batch, sizes, momentum=0.9, engine=engine
-        )
-        params = {n: a.copy() for n, a in start.items()}
-        speed = {n: np.zeros_like(a) for n, a in start.items()}
-        _, end, _ = epoch(data, params, speed, order, rate)
-        ends[engine] = {n: np.array(a) for n, a in end.items()}
-        tasks[engine] = lambda e=epoch, p=params, v=speed: e(data, p, v, order, rate)
-    theirs, end = torch_steps(forward, data, start, order, batch, rate)
-    for name in start:
-        for engine in here():
-            want = end[name] if end else ends["numpy"][name]
-            np.testing.assert_allclose(ends[engine][name], want, rtol=1e-6, atol=1e-9)
-    if theirs is not None:
-        tasks["torch eager"] = theirs
-    with policy(1):
-        times = {n: t / per_run for n, t in interleaved(tasks, runs=5).items()}
-    return [Line(f"{what}, {e}", "torch eager", times.get("torch eager"), times[e]) for e in here()]
-
-
-def torch_steps(
-    forward: Callable[..., Any], data: dict[str, Any], start: dict[str, Any], order: Any,
-    batch: int, rate: float,
-) -> tuple[Task | None, Any]:  # fmt: skip
-    if not installed("torch"):
-        return None, None
-    import torch
-
-    torch.set_num_threads(1)
-    fixed = {n: torch.tensor(a) for n, a in data.items()}
-
-    def fresh() -> Any:
-        leaves = {n: torch.tensor(a, requires_grad=True) for n, a in start.items()}
-        return leaves, torch.optim.SGD(leaves.values(), lr=rate, momentum=0.9)
-
-    def run(state: Any) -> Any:
-        leaves, optimizer = state
-        for k in range(len(order) // batch):
-            rows = order[k * batch : (k + 1) * batch]
-            optimizer.zero_grad()
-            forward(torch, **{n: a[rows] for n, a in fixed.items()}, **leaves).backward()
-            optimizer.step()
-        return leaves
-
-    end = {n: a.detach().numpy().copy() for n, a in run(fresh()).items()}
-    state = fresh()
-    return lambda: run(state), end
-
-
-# --- the table -------------------------------------------------------------------------------
-
-
-def seconds(value: float | None) -> str:
-    if value is None:
-        return "not installed"
-    for scale, unit in ((1e-6, "µs"), (1e-3, "ms"), (1.0, "s")):
-        if value < 1000 * scale:
-            return f"{value / scale:.3g} {unit}"
-    return f"{value:.3g} s"
-
-
-def markdown(lines: list[Line]) -> str:
-    """The lines as a table."""
-    rows = [
-        "| what | peer | peer's time | ours | ratio | goal |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    for x in lines:
-        ratio = "" if x.ratio is None else f"{x.ratio:.3g}×"
-        goal = "" if x.goal is None else f"≥ {x.goal:g}×"
-        if x.goal is not None and x.ratio is not None and x.ratio < x.goal:
-            goal += " (missed)"
-        cells = (x.what, x.peer, seconds(x.theirs), seconds(x.ours), ratio, goal)
-        rows.append("| " + " | ".join(cells) + " |")
-    return "\n".join(rows)
-
-
-def main() -> int:
-    """Prints the table."""
+def lines() -> list[Line]:
+    """All rows of the table."""
     if installed("jax"):
         import jax
 
         jax.config.update("jax_enable_x64", True)
     with policy(1):
-        lines = one_call("Siamese 4-3", SIAMESE, siamese)
-        lines += one_call("autoencoder 4-3-4", AUTOENCODER, autoencoder)
-        lines += second_order()
-        lines += training()
-    print(markdown(lines))
-    return 0
+        return [
+            *one_call("Siamese 4-3", SIAMESE, siamese),
+            *one_call("autoencoder 4-3-4", AUTOENCODER, autoencoder),
+            *second_order(),
+            *newton(),
+            *training(),
+        ]

@@ -74,3 +74,25 @@ def sympy_siamese() -> Callable[[], Any] | None:
         return [sp.diff(loss, v) for v in (*w1, *b1, *w2, b2)]
 
     return derive
+
+
+def tensorgrad_siamese() -> Callable[[], Any] | None:
+    """The Siamese gradients by tensorgrad, a symbolic peer; None where it is not installed."""
+    try:
+        import tensorgrad.functions as F
+        from sympy import symbols
+        from tensorgrad import Variable
+        from tensorgrad.tensor import Derivative
+    except ImportError:
+        return None
+
+    def derive() -> list[Any]:
+        d, h = symbols("d h")
+        xa, xb = Variable("xA", d), Variable("xB", d)
+        w1, b1, w2 = Variable("W1", h, d), Variable("b1", h), Variable("W2", h)
+        a, b = (F.relu(w1 @ x + b1) for x in (xa, xb))
+        z = w2 @ (a - b)
+        loss = F.log(F.exp(z) + F.exp(-z)) - z  # of the same size as the sheet's cross-entropy
+        return [Derivative(loss, v).full_simplify() for v in (w1, b1, w2)]
+
+    return derive

@@ -26,7 +26,7 @@ from backproof.engine.affine import (
     sample_axis,
     turned,
 )
-from backproof.engine.compiled import Compiled
+from backproof.engine.compiled import Compiled, installed
 from backproof.engine.program import Derivation, check_names, expression, number_named
 from backproof.engine.structured import Dense, Diagonal, Gram, Kronecker, Samples, Structured, Sum
 from backproof.errors import BackproofError
@@ -171,6 +171,15 @@ def _gradient_of(derivation: Derivation, found: Node | None, leaf: Node) -> Node
 # --- Hessians --------------------------------------------------------------------------------
 
 
+def _written(made: Structured, loops: bool) -> Structured:
+    """The Hessian; *loops*: its matrix is written by a compiled loop where there is one."""
+    if loops and isinstance(made, Samples) and not made.turned:
+        from backproof.engine.numba_functions import outer_matrix
+
+        made.write = outer_matrix()
+    return made
+
+
 class Hessian(_Wrapped):
     """A compiled Hessian: `f(…)` gives the array, `f.structured(…)` its structured form.
 
@@ -199,6 +208,7 @@ class Hessian(_Wrapped):
         program = derivation.program(f"hess({target}, {wrt})", outputs, {})
         also = {} if wrt in program.inputs else {wrt: self.shape_dims}
         self.compiled = Compiled(program, model, engine, dtype, also=also)
+        self.loops = engine == "numba" or (engine == "auto" and installed("numba"))
         self.model = model
 
     @property
@@ -235,7 +245,7 @@ class Hessian(_Wrapped):
         parts = []
         for k, term in enumerate(self.terms):
             arrays = {p: np.asarray(values[f"{k}.{p}"]) for p in term.parts}
-            parts.append(term.build(arrays, shape))
+            parts.append(_written(term.build(arrays, shape), self.loops))
         if not parts:
             return Diagonal(np.zeros(shape), shape)
         parts.sort(key=lambda part: isinstance(part, Diagonal))  # a damping comes last

@@ -189,3 +189,19 @@ def _atanh32(w: Any) -> Any:
     p = p * w + _F(0.2)
     p = p * w + _F(1.0 / 3.0)
     return p * w + _F(1.0)
+
+
+@lru_cache(maxsize=1)
+def outer_matrix() -> Any:
+    """f(block, x, out) writes block ⊗ x xᵀ in one pass over the result."""
+
+    def write(block: Any, x: Any, out: Any) -> None:
+        m, n = block.shape[0], x.shape[0]
+        for i in range(m):
+            for a in range(n):
+                for k in range(m):
+                    c = block[i, k] * x[a]
+                    for b in range(n):
+                        out[i * n + a, k * n + b] = c * x[b]
+
+    return load_numba().njit(write, fastmath={"contract"}, error_model="numpy")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -213,12 +214,14 @@ class Samples(Structured):
     """Σ over samples s of blocks[s] ⊗ x[s] x[s]ᵀ: what a layer W x has in any loss of samples.
 
     turned   the parameter multiplies from the right (X W, samples as rows): x xᵀ ⊗ block
+    write    writes block ⊗ x xᵀ into an array, where a compiled function can
     """
 
     blocks: Array  # samples × m × m
     x: Array  # samples × n
     shape: tuple[int, ...]
     turned: bool = False
+    write: Callable[[Array, Array, Array], None] | None = None
     kind: str = "sum of Kronecker products, one a sample,"
 
     def matrix(self, out: Array | None = None) -> Array:
@@ -228,6 +231,9 @@ class Samples(Structured):
             out = np.empty((m * n, m * n))
         if count == 1:
             x, block = self.x[0], self.blocks[0]
+            if self.write is not None and not self.turned:
+                self.write(block, x, out)
+                return out
             # The inner loop runs along a whole row of the result.
             if self.turned:
                 rows = (x[None, :, None] * block[:, None, :]).reshape(1, m, n * m)
