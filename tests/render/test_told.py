@@ -22,6 +22,7 @@ Z = "<var>z</var><sub><var>A</var></sub><sup>[1]</sup>"
         ("a (1 - a), from -0.5 to 1", "a (1 − a), from −0.5 to 1"),
         ("the log-loss of `zA1 - 1` & <b>", "the log-loss of <code>zA1 - 1</code> &amp; &lt;b&gt;"),
         ("unknown zB1", "unknown zB1"),
+        ("shapes (3 × 4)", "shapes (3\u00a0×\u00a04)"),
     ],
 )  # fmt: skip
 def test_sentences(text: str, shown: str) -> None:

@@ -40,6 +40,7 @@ def told(text: str, names: Collection[str] = ()) -> str:
 
 def _sentence(text: str, names: Collection[str]) -> str:
     text = re.sub(r"(?<![\w)\]])-(?=[\w.(])|(?<=[\w)\]]) - (?=[\w(])", _minus, text)
+    text = text.replace(" × ", "\u00a0×\u00a0")  # a shape stays on one line
     out = []
     for k, part in enumerate(re.split(r"((?<!\w)∇?_?[^\W\d]\w*)", text)):
         if not k % 2:
