@@ -204,3 +204,34 @@ def test_what_one_simplifier_notes_another_does_not() -> None:
     assert not second.notes
     second(node)
     assert list(second.notes) == list(first.notes)
+
+
+CENTRED = """
+given x in R[n]
+learn g in R
+μ = mean(x)
+v = mean((x - μ)**2)
+h = (x - μ)/sqrt(v + 0.01)
+L = g*sumsq(h)
+"""
+
+
+@pytest.mark.parametrize(
+    ("expression", "shown"),
+    [
+        ("h/sqrt(v + 0.01)**2", "h/(v + 0.01)"),
+        ("1/(2*(v + 0.01))", "1/(2*(v + 0.01))"),  # never 50/(100*v + 1)
+        ("sum(x - μ)", "0"),
+        ("sum(g*(μ - x))", "0"),
+        ("sum(x - v)", "sum(x - v)"),  # v is no mean of x
+    ],
+)
+def test_roots_decimals_and_deviations_from_a_mean(expression: str, shown: str) -> None:
+    assert simplified(CENTRED, expression) == shown
+
+
+def test_deviations_from_a_mean_are_noted() -> None:
+    model = model_of(CENTRED)
+    short = Simplifier(model)
+    short(model.node(parse_expression(Source("test", "sum(x - μ)"))))
+    assert list(short.notes) == ["μ is the mean of x, so the differences sum to zero"]

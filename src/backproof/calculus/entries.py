@@ -36,6 +36,7 @@ class Entries:
         self._built: dict[tuple[Ratio, ...], Node] = {}  # sums of ratios, written out
         self._idempotent: set[int] = set()
         self._signs: dict[Poly, int] = {}  # -1: the factor reads better turned round
+        self._sizes: dict[Poly, Fraction] = {}  # by which a factor reads better, as v + 0.01
         self._atoms: dict[int, Node] = {}
         self._meanings: dict[Poly, list[tuple[Ratio, Node]]] = {}
 
@@ -144,7 +145,16 @@ class Entries:
             for p, e in sums:
                 sign *= self._signs.get(p, 1) ** abs(e)
             self._signs[new[0]] = sign
+            self._note_size(new[0], r)
             self._built.clear()
+
+    def _note_size(self, poly: Poly, r: Ratio) -> None:
+        """Remembers a sum in which only the number is broken: v + 0.01 is not 100*v + 1."""
+        size = abs(r.coefficient)
+        if size < 1 and r.factors == ((poly, 1),):
+            whole = [size * c for monomial, c in poly if monomial]
+            if len(whole) < len(poly) and all(c.denominator == 1 for c in whole):
+                self._sizes[poly] = size
 
     def _atom(self, node: Node) -> Ratio:
         self._atoms[node.id] = node
@@ -257,9 +267,9 @@ class Entries:
             top.append(inside)
         bottom: list[Node] = []
         for poly, e in r.factors:
-            factor, sign = self._factor(poly)
-            coefficient *= Fraction(sign) ** e
-            (top if e > 0 else bottom).append(factor if abs(e) == 1 else factor ** abs(e))
+            factor, size = self._factor(poly)
+            coefficient *= size**e
+            (top if e > 0 else bottom).append(_raised(factor, abs(e)))
         top.sort(key=self._place)
         bottom.sort(key=self._place)
         size = abs(coefficient)
@@ -275,13 +285,15 @@ class Entries:
             result = result / divisor
         return -result if coefficient < 0 else result
 
-    def _factor(self, poly: Poly) -> tuple[Node, int]:
-        """A factor as a node, turned round where that reads better: (node, its sign)."""
+    def _factor(self, poly: Poly) -> tuple[Node, Fraction]:
+        """A factor as a node that reads well: (node, what it is to be multiplied by)."""
         turn = self._signs.get(poly, 1) < 0
+        size = self._sizes.get(poly, Fraction(1))
         terms = ratios.polynomial(tuple((m, -c) for m, c in poly) if turn else poly)
         total: Node | None = None
-        for c, monomial in terms:
-            parts = [self._atoms[n] if e == 1 else self._atoms[n] ** e for n, e in monomial]
+        for written, monomial in terms:
+            c = written * size
+            parts = [_raised(self._atoms[n], e) for n, e in monomial]
             parts.sort(key=self._place)
             if abs(c) != 1 or not parts:
                 parts.insert(0, self.graph.number(abs(c)))
@@ -292,7 +304,7 @@ class Entries:
             else:
                 total = total - part if c < 0 else total + part
         assert total is not None
-        return total, -1 if turn else 1
+        return total, (-1 if turn else 1) / size
 
     def _place(self, node: Node) -> tuple[bool, bool, bool, int, int]:
         """Where a factor stands: numbers (hyperparameters first), products, names, sums, masks."""
@@ -300,6 +312,14 @@ class Entries:
         hyper = fact is not None and fact.kind == "pos" and node.is_number
         late = (len(node.terms) > 1) + 2 * (node.op.promises == "binary")
         return not node.is_number, not hyper, not node.matrices, late, node.id
+
+
+def _raised(node: Node, power: int) -> Node:
+    """A power; where a square root has a value, its square is what the root was taken of."""
+    root = node.op.root
+    if root and not power % root:
+        return _raised(node.args[0], power // root)
+    return node if power == 1 else node**power
 
 
 def product_of(parts: list[Node]) -> Node | None:

@@ -271,6 +271,8 @@ class Simplifier(Entries):
             left = tuple(ONE if k == axis else d for k, d in enumerate(x.shape))
         if x.fill is not None:
             return self._counted(x.fill, size, left)
+        if self._around_mean(x, axis, size):
+            return self.graph.filled(0, left)
         along = self._sums_to_one(x)
         if along is None or axis not in (along, None):
             return None
@@ -281,6 +283,23 @@ class Simplifier(Entries):
     def _counted(self, value: Fraction, size: Dim, shape: Shape) -> Node:
         number = dim_node(self.graph, size) * value
         return number if shape == SCALAR else number * self.graph.filled(1, shape)
+
+    def _around_mean(self, x: Node, axis: int | None, size: Dim) -> bool:
+        """Whether x is something less its mean along the axis, which the sheet has a name for."""
+        (a, plus), (m, minus) = x.terms if len(x.terms) == 2 else ((x, 0), (x, 0))
+        if plus < 0 < minus:
+            (a, plus), (m, minus) = (m, minus), (a, plus)
+        definition = self.model.definitions.get(m.name or "")
+        if plus * minus >= 0 or definition is None:
+            return False
+        mean = self.graph.make("sum", a, params=(axis,)) / dim_node(self.graph, size)
+        try:
+            same = self.ratio(mean) == self.ratio(definition)
+        except FAILS:
+            return False
+        if same and a.name:
+            self.notes[f"{m.name} is the mean of {a.name}, so the differences sum to zero"] = None
+        return same
 
     def _sums_to_one(self, x: Node) -> int | None:
         """The axis along which the entries are known to sum to one; the fact is noted."""

@@ -131,6 +131,7 @@ class Operator:
     powers        the result is the product of the arguments, entry by entry, to these powers
     along         the operator works along the axis `params[0]` (None: over all entries)
     undoes        the operator that this one takes back: log(exp(x)) is x
+    root          the result to this power is the argument again (0: it is no root)
     additive      the result is a sum of entries of the arguments, up to signs
     holds         the operator keeps its argument fixed under derivatives
     batch         what it is for many samples side by side (see `samples`); None: no matrix form
@@ -168,6 +169,7 @@ class Operator:
     powers: tuple[int, ...] = ()
     along: bool = False
     undoes: str = ""
+    root: int = 0
     additive: bool = False
     holds: bool = False
     batch: BatchRule | None = None

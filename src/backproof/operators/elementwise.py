@@ -328,7 +328,7 @@ OPERATORS: tuple[Operator, ...] = (
            undoes="exp", needs=(0, "a logarithm needs a positive number")),
     _unary("sqrt", lambda x, y: 1 / (2 * y), lambda t, e: t.power(e[0], t.const(Fraction(1, 2))),
            domain="positive", promises="positive", says="derivative of the root: 1/(2 root)",
-           written=writing.root, size=norms.root,
+           written=writing.root, size=norms.root, root=2,
            needs=(0, "a square root needs a number that is not negative")),
     _unary("sin", lambda x, y: x.graph.make("cos", x), says="derivative of sin: cos"),
     _unary("cos", lambda x, y: -x.graph.make("sin", x), says="derivative of cos: -sin"),
