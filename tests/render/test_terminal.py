@@ -10,8 +10,9 @@ import pytest
 
 from backproof.language.files import read_sheets
 from backproof.render.document import prose, report_lines
+from backproof.render.drawings.labels import shape_said
 from backproof.render.lines import cells, plain
-from backproof.render.terminal import show, summary, working_lines
+from backproof.render.terminal import shape_text, show, summary, working_lines
 from backproof.render.verdicts import counts, value_text, verdict_lines
 from backproof.working.claims import Counterexample, Verdict
 from backproof.working.report import statements_of, work_file
@@ -223,3 +224,8 @@ def test_colour_only_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     bare = Terminal()
     show(lines, bare)
     assert bare.getvalue() == plain(lines)
+
+
+def test_a_sum_in_a_shape_is_bracketed() -> None:
+    assert shape_text(("D + 1", "K")) == shape_said(("D + 1", "K")) == "(D + 1) × K"
+    assert shape_text((3,)) == "3 × 1" and shape_text(()) == "number"

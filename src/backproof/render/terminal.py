@@ -164,11 +164,11 @@ _ENTRY = re.compile(r"[^\s=]+\[\w+(?:, \w+)*\] = ")
 
 
 def shape_text(shape: Sequence[int | str]) -> str:
-    """A shape as it stands beside a line: `number`, `3 × 1`, `3 × 4`."""
+    """A shape as it stands beside a line: `number`, `3 × 1`, `(D + 1) × K`."""
     if not shape:
         return "number"
     sizes = (*shape, 1) if len(shape) == 1 else shape
-    return " × ".join(map(str, sizes))
+    return " × ".join(f"({d})" if " " in str(d) else str(d) for d in sizes)
 
 
 def _annotated(lines: list[Line], at: int, shape: str, step: Step, width: int) -> list[Line]:

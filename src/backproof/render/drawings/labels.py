@@ -65,8 +65,7 @@ def shape_said(shape: Sequence[int | str]) -> str:
     """A shape as text; a blank as its number."""
     if shape and is_blank(str(shape[0])):
         return str(shape[0])
-    sizes = [f"({d})" if " " in str(d) else d for d in shape]
-    return shape_text(sizes)
+    return shape_text(shape)
 
 
 def derivative_line(text: str, size: float = SMALL) -> Line:
