@@ -293,6 +293,8 @@ def test_what_is_no_paper_says_so(ask: Ask) -> None:
     assert "no sheet" in error["message"] and "```sheet" in error["hint"]
     (error, _) = ask("paper", "# T\n\n```sheet a\ngiven x in R\ny = x\n```\n")
     assert "asks nothing" in error["message"]
+    (error, _) = ask("author", "# T\n\n```sheet a\ngiven x in R\ny = x @\nask shapes\n```\n")
+    assert error["line"] == 5
     broken = NEURON.replace("z = w.T @ x + b", "z = w @ x + b") + NEURON.replace("neuron", "more")
     assert "cannot be asked" in html_of(ask("paper", broken))
     found = next(e for e in ask("author", broken) if e.get("name") == "findings")

@@ -214,6 +214,7 @@ def test_a_link_without_a_paper_offers_some(blank: Page, address: str) -> None:
     expect(blank.locator("#progress-said")).to_contain_text("0 of 34")
     blank.goto(link(address, "# No paper\n\n```sheet\nx = \n```\n"))
     expect(blank.locator("#fault")).to_be_visible()
+    expect(blank.locator("h1")).to_have_text("A paper that cannot be read")
     expect(blank.locator("#bar")).to_be_hidden()
 
 
@@ -241,7 +242,8 @@ def test_a_paper_in_the_editor_is_looked_over(author: Page) -> None:
     author.keyboard.insert_text("claim z == -0.4")  # over the line, which is selected
     expect(author.locator("#state")).to_have_text("paper: 1 note")
     write(author, NEURON.replace("z = w.T @ x + b", "z = w @ x + b"))
-    expect(author.locator("#fault")).to_contain_text("asks nothing that can be marked")
+    expect(author.locator("#fault")).to_contain_text("@ cannot combine shapes 2 × 1 and 2 × 1")
+    expect(author.locator(".cm-lintRange-error")).to_have_text("@")
     write(author, "given x in R\ny = 2*x\n")
     expect(author.locator("#tab-paper")).to_be_hidden()
     expect(author.locator("#state")).to_have_text("worked")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from backproof.errors import NotAvailable, SheetError, Source
+from backproof.errors import FileProblem, NotAvailable, SheetError, Source
 from backproof.language.markdown import Document, parse_markdown, sheet_regions
 from backproof.language.sheet import Sheet, parse_sheet
 from backproof.web.limits import Limits, check_files, check_sheet, check_text
@@ -125,7 +125,11 @@ class PaperDesk:
         document = document_of(job["text"], self.limits, files)
         key = (job["text"], stamps(document))
         if key not in self._held:
-            self._held[key] = Held(paper_of(document))
+            try:
+                self._held[key] = Held(paper_of(document))
+            except FileProblem:  # nothing is asked; where a sheet is wrong, that is the reason
+                _check_sheets(document)
+                raise
             while len(self._held) > KEPT:
                 self._held.popitem(last=False)
         self._held.move_to_end(key)
@@ -340,6 +344,17 @@ def _items(paper: Paper) -> Iterator[tuple[PaperSheet, Item]]:
     for sheet in paper.sheets:
         for item in sheet.items:
             yield sheet, item
+
+
+def _check_sheets(document: Document) -> None:
+    """Raises what is wrong with the first sheet that is not right, at its place."""
+    from backproof.calculus.model import build_model
+
+    for block in document.sheets:
+        if block.error is not None:
+            raise block.error
+        if block.sheet is not None:
+            build_model(block.sheet)
 
 
 def stamps(document: Document) -> tuple[Any, ...]:

@@ -255,6 +255,7 @@ function clear() {
 async function open() {
   const form = byId("questions");
   form.replaceChildren();
+  byId("title").textContent = byId("sum").textContent = "";
   byId("marks").hidden = byId("fault").hidden = byId("hand-in").hidden = byId("bar").hidden = true;
   try {
     for await (const event of job({ do: "paper" })) {
