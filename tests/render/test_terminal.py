@@ -188,6 +188,16 @@ def test_statements_are_what_is_not_answered(tmp_path: Path) -> None:
     assert statements_of(sheet) == "given x in R\n\n# squared\nz = x**2\n\nw = z"
 
 
+def test_a_long_comment_goes_on_as_a_comment(tmp_path: Path) -> None:
+    path = tmp_path / "a.md"
+    words = " ".join(["word"] * 30)
+    path.write_text(f"# Paper\n\n```sheet\n# Title\n\n# {words}\ngiven x in R\nask shapes\n```\n")
+    rows = plain(report_lines(work_file(path), 60)).splitlines()
+    said = [row for row in rows if row.startswith("  # ")]
+    assert " ".join(row.removeprefix("  # ") for row in said) == words
+    assert all(len(row) <= 60 for row in said) and len(said) > 2
+
+
 def test_the_exam_is_tidy_at_80_columns() -> None:
     report = work_file(EXAM)
     assert report.exit_code == 1

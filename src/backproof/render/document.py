@@ -66,8 +66,12 @@ def _head(sheet: SheetReport, width: int, paper: bool) -> list[Line]:
 def _statement(row: str, width: int) -> list[Line]:
     if not row:
         return [line()]
-    if row.lstrip().startswith("#"):
-        return prose_lines(row, width, INDENT, 2)
+    bare = row.strip()
+    if bare.startswith("#"):  # a comment goes on as a comment
+        sign = len(bare) - len(bare.lstrip("# "))
+        lead = " " * INDENT + "# "
+        rows = prose_lines(bare[sign:], width, len(lead))
+        return [line(lead + r.text.strip()) for r in rows]
     return formula_lines(row, width, INDENT)
 
 
