@@ -64,6 +64,11 @@ def seconds(value: float | None) -> str:
     return f"{value:.3g} s"
 
 
+def times(ratio: float) -> str:
+    """A ratio as people read it."""
+    return f"{ratio:,.0f}×" if ratio >= 100 else f"{ratio:.3g}×"
+
+
 def markdown(lines: Sequence[Line]) -> str:
     """The lines as a table."""
     rows = [
@@ -71,7 +76,7 @@ def markdown(lines: Sequence[Line]) -> str:
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for x in lines:
-        ratio = "" if x.ratio is None else f"{x.ratio:.3g}×"
+        ratio = "" if x.ratio is None else times(x.ratio)
         goal = "" if x.goal is None else f"≥ {x.goal:g}×"
         cells = (x.what, x.peer, seconds(x.theirs), seconds(x.ours), ratio, goal, x.verdict)
         rows.append(("| " + " | ".join(cells)).rstrip() + " |")

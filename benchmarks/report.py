@@ -17,7 +17,7 @@ from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks.lines import Line, markdown
+from benchmarks.lines import Line, markdown, times
 from benchmarks.timing import Row, table
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -99,7 +99,7 @@ def plot(lines: Sequence[Line]) -> str:
             ratio = x.ratio or 0.0
             kind = {"met": "m", "missed": "x"}.get(x.verdict, "n")
             length = max(1.0, at(ratio) - at(0.5))
-            said = f"{ratio:.3g}×" + (" missed" if x.verdict == "missed" else "")
+            said = times(ratio) + (" missed" if x.verdict == "missed" else "")
             out.append(f'<text x="{left - 6}" y="{y + 11:g}" text-anchor="end">'
                        f'{escape(x.what.strip())}</text><rect class="{kind}" x="{at(0.5):.1f}" '
                        f'y="{y + 2:g}" width="{length:.1f}" height="{high - 5}"/>')  # fmt: skip

@@ -210,6 +210,7 @@ class Hessian(_Wrapped):
         self.compiled = Compiled(program, model, engine, dtype, also=also)
         self.loops = engine == "numba" or (engine == "auto" and installed("numba"))
         self.model = model
+        self._known = frozenset(model.leaves)
 
     @property
     def kind(self) -> str:
@@ -229,14 +230,14 @@ class Hessian(_Wrapped):
 
     def structured(self, *, out: Array | None = None, **named: Any) -> Structured:
         """The Hessian as a linear map that keeps its structure."""
-        wanted = {*self.names, *(self.compiled.also if self.terms is None else ())}
-        used = {n: a for n, a in named.items() if n in wanted}
-        unknown = [n for n in named if n not in self.model.leaves]
-        if unknown:
+        if not self._known.issuperset(named):
+            unknown = next(n for n in named if n not in self._known)
             raise BackproofError(
-                f"'{unknown[0]}' is not an argument.",
+                f"'{unknown}' is not an argument.",
                 hint=f"the arguments are {', '.join(self.names)}",
             )
+        also = self.compiled.also if self.terms is None else ()
+        used = {n: named[n] for n in (*self.names, *also) if n in named}
         shape = self._shape(named)
         values = self.compiled(**used)
         if self.terms is None:
