@@ -248,10 +248,11 @@ def statements_of(sheet: Sheet) -> str:
     rows = {n: sheet.source.line_text(n) for n in range(first, last + 1)} if text else {}
     kept: list[str] = []
     comments: list[str] = []
-    at_top = True
+    at_top, met = True, False  # only the first comment block is the title and its text
     for n, row in rows.items():
         bare = row.strip()
-        if at_top and (not bare or bare.startswith("#")):
+        if at_top and (bare.startswith("#") or not (bare or met)):
+            met = bool(bare)
             continue
         at_top = False
         if n in dropped:
