@@ -115,12 +115,12 @@ class Node:
     @property
     def terms(self) -> tuple[tuple[Node, int], ...]:
         """What a sum adds up entry by entry, each with its sign."""
-        return tuple(zip(self.args, self.op.signs, strict=False))
+        return tuple(zip(self.args, self.op.signs, strict=False)) if self.op.signs else ()
 
     @property
     def powers(self) -> tuple[tuple[Node, int], ...]:
         """What a product multiplies entry by entry, each with its power."""
-        return tuple(zip(self.args, self.op.powers, strict=False))
+        return tuple(zip(self.args, self.op.powers, strict=False)) if self.op.powers else ()
 
     @property
     def exponent(self) -> Fraction | None:
