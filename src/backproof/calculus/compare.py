@@ -254,10 +254,13 @@ def _look(run: Evaluator, sides: Sides, near: Decimal = Decimal("1e-32")) -> _Ou
         differs = bool(((over >= 0) if mask is None else (over >= 0) & (mask != 0)).any())
     else:
         differs = bool((over > relative * size).any())
-    lost = relative * max(run.largest(sides.nodes), 1)
-    doubtful = differs and run.xp.exact and bool(np.abs(gap).max() <= lost) and not strict
-    if not run.xp.exact and not strict:  # double precision only looks; where it decides, gently
-        differs = bool((over > (lost if run.final else relative * size)).any())
+    doubtful = False
+    if differs and not strict and (run.xp.exact or run.final):
+        lost = relative * max(run.largest(sides.nodes), 1)
+        if run.xp.exact:
+            doubtful = bool(np.abs(gap).max() <= lost)
+        else:  # double precision only looks; where it decides, gently
+            differs = bool((over > lost).any())
     worst = np.unravel_index(int(np.argmax(over)), over.shape) if over.ndim else ()
     return _Outcome(differs, doubtful, left, right, tuple(int(i) for i in worst), over[worst])
 

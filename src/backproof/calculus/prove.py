@@ -114,8 +114,10 @@ def _by_norms(model: Model, sides: Sides, stages: list[list[str]]) -> _Found | N
     bounds = list(dict.fromkeys([*known.size(low)[1:], *known.size(readable)[1:]]))
     gaps: list[tuple[list[str], Expr]] = []
     for unfolded in (stages[0], stages[-1]):
+        translator = Translator(model, unfolded)  # the bounds share most of their parts
+        above = translator.entry(high, ("", ""))
         for bound in bounds:
-            gap = difference(model, Sides(high, bound), unfolded)
+            gap = above - translator.entry(bound, ("", ""))
             if gap.is_zero:  # nothing to search for
                 return _Found(tuple(unfolded), False, by_norms=True)
             gaps.append((unfolded, gap))
