@@ -225,7 +225,7 @@ def main() -> int:
 
         engines = lines()
         print(markdown(engines), end="\n\n", flush=True)
-    files = write(rows, engines)
+    files = write(rows, engines, part)
     missed = [x.what for x in engines if x.verdict == "missed"] + [
         r.what for r in rows if not r.met
     ]

@@ -43,8 +43,8 @@ def conditions() -> str:
     )
 
 
-def write(rows: Sequence[Row], lines: Sequence[Line]) -> list[Path]:
-    """The table and the plot; gives back where they are."""
+def write(rows: Sequence[Row], lines: Sequence[Line], part: str = "") -> list[Path]:
+    """The table and the plot of a run, or of a part of one; gives back where they are."""
     BUILD.mkdir(exist_ok=True)
     said = conditions()
     text = "\n".join([
@@ -55,9 +55,10 @@ def write(rows: Sequence[Row], lines: Sequence[Line]) -> list[Path]:
             "lines": [{**asdict(x), "verdict": x.verdict} for x in lines]}  # fmt: skip
     files = {"md": text, "json": json.dumps(data, indent=1, ensure_ascii=False) + "\n",
              "svg": plot(lines)}  # fmt: skip
+    stem = f"benchmarks-{part}" if part else "benchmarks"  # the docs take whole runs only
     for kind, content in files.items():
-        (BUILD / f"benchmarks.{kind}").write_text(content, encoding="utf-8")
-    return [BUILD / f"benchmarks.{kind}" for kind in files]
+        (BUILD / f"{stem}.{kind}").write_text(content, encoding="utf-8")
+    return [BUILD / f"{stem}.{kind}" for kind in files]
 
 
 def plot(lines: Sequence[Line]) -> str:
