@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import backproof as bp
-from backproof.render.told import name_html, names_of, told
+from backproof.render.told import name_html, names_of, names_stated, told
 
 NAMES = frozenset({"zA1", "W1", "alpha", "L", "log", "right", "a", "Ldata", "x"})
 Z = "<var>z</var><sub><var>A</var></sub><sup>[1]</sup>"
@@ -39,3 +39,10 @@ def test_the_names_of_an_answer() -> None:
     assert {"xA", "W1", "L"} <= names_of(sheet.gradient("L", "W1").steps)
     html = sheet.gradient("L", "W1").html()
     assert "in the shape of <var>W</var><sup>[1]</sup>" in html
+
+
+def test_the_names_of_a_sheet() -> None:
+    sheet = (
+        "given xA, xB in R[4]  # in alpha\nlearn W1 ∈ ℝ[3, k], b = [1, 2]\nzA1 = W1 @ xA\na = zA1"
+    )
+    assert names_stated(sheet) == {"xA", "xB", "W1", "b", "zA1"}

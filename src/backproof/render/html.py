@@ -24,7 +24,7 @@ from backproof.render.formula import FormulaError
 from backproof.render.mathml import mathml
 from backproof.render.prose import prose, slug
 from backproof.render.terminal import summary
-from backproof.render.told import names_of, told
+from backproof.render.told import names_of, names_stated, told
 from backproof.render.verdicts import MOST_NAMES, counts, says_the_claim, value_text
 from backproof.working.writing import latex_array
 
@@ -45,16 +45,21 @@ MEANINGS = {
 
 
 class Page:
-    """Writes the parts of one page; ids are its own."""
+    """Writes the parts of one page; ids are its own.
 
-    def __init__(self) -> None:
+    names   those of the sheet at hand, written in sentences as in formulas
+    """
+
+    def __init__(self, names: frozenset[str] = frozenset()) -> None:
         self._number = count(1)
+        self.names = names
 
     # --- sheets --------------------------------------------------------------------------------
 
     def sheet(self, sheet: SheetReport, *, paper: bool, level: int = 3) -> str:
         """One sheet: what it says, its answers, its verdicts, or its error."""
         ident = sheet_id(sheet)
+        self.names = names_stated(sheet.statements)
         name = f' <span class="name">{escape(sheet.name)}</span>' if sheet.name and paper else ""
         title = sheet.title or sheet.name or "Sheet"
         out = [f'<section class="sheet" id="{ident}" aria-labelledby="{ident}-title">']
@@ -103,7 +108,8 @@ class Page:
                 f'<figure class="drawing" tabindex="0" role="group" aria-label="{label}">{svg}'
                 f"<figcaption>{escape(drawing.title)}</figcaption></figure>"
             )
-        out += self._steps(list(aligned(working.steps)), names_of(working.steps), bool(drawn))
+        names = names_of(working.steps) | self.names
+        out += self._steps(list(aligned(working.steps)), names, bool(drawn))
         verified = summary(working.steps)
         if verified:
             out.append(f'<p class="verified">Verified: {escape(verified)}.</p>')
@@ -164,7 +170,9 @@ class Page:
         ]
         if verdict.why and not says_the_claim(verdict):
             why = verdict.why[:1].upper() + verdict.why[1:].rstrip(".") + "."
-            out.append(f'<p class="why">{told(why, _NAME.findall(verdict.text))}</p>')
+            out.append(
+                f'<p class="why">{told(why, self.names.union(_NAME.findall(verdict.text)))}</p>'
+            )
         if verdict.suggestion is not None:
             out.append(_repair(verdict.text, verdict.suggestion, formulas))
         if verdict.difference is not None:

@@ -18,6 +18,8 @@ from backproof.working.steps import Step
 _CODE = re.compile(r"`([^`]+)`")
 _NAME = re.compile(r"[^\W\d]\w*")
 _FORMULAS = ("equation", "numbers", "result", "local", "chain", "path", "tree")
+_STATED = re.compile(r"^\s*(?:given|learn|let)\s+(.*)|^\s*([^\W\d]\w*)\s*=", re.MULTILINE)
+_LISTED = re.compile(r"([^\W\d]\w*)\s*(?=,|in\b|∈|=)")
 _WORDS = frozenset({"a", "i", "A", "I"})
 
 
@@ -26,6 +28,14 @@ def names_of(steps: Iterable[Step]) -> frozenset[str]:
     found: set[str] = set()
     for s in steps:
         found.update(_NAME.findall(s.text if s.kind in _FORMULAS else s.label))
+    return frozenset(n for n in found if name_html(n))
+
+
+def names_stated(statements: str) -> frozenset[str]:
+    """The names that a sheet's statements give, learn or define, those written unlike a word."""
+    found: set[str] = set()
+    for listed, defined in _STATED.findall(statements):
+        found.update(_LISTED.findall(listed.split("#")[0]) if listed else [defined])
     return frozenset(n for n in found if name_html(n))
 
 

@@ -26,6 +26,7 @@ from backproof.errors import (
 from backproof.language import syntax as ast
 from backproof.language.sheet import Sheet
 from backproof.render.html import Page, inline
+from backproof.render.told import names_stated
 from backproof.web.limits import Limits, check_files, check_sheet, check_text
 from backproof.web.papers_desk import NAME, PaperDesk, document_of, is_paper, sheet_of
 from backproof.working.report import as_error, failed
@@ -66,7 +67,7 @@ class Kept:
     """
 
     model: Model
-    page: Page = field(default_factory=Page)
+    page: Page
     names: list[Event] = field(default_factory=list)
     answers: dict[str, str] = field(default_factory=dict)
     verdicts: dict[str, Verdict] = field(default_factory=dict)
@@ -131,7 +132,8 @@ class Desk:
         key = (_definitions(sheet), stamps(sheet))
         kept = self._kept.get(key)
         if kept is None:
-            kept = Kept(build_model(sheet))
+            stated = sheet.source.text[sheet.region.start : sheet.region.end]
+            kept = Kept(build_model(sheet), Page(names_stated(stated)))
             self._kept[key] = kept
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
