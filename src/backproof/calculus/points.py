@@ -337,4 +337,4 @@ def _rectified(run: Evaluator, node: Node) -> bool:
     (inner,) = node.args
     while inner.name is not None and inner.name in run.definitions:
         inner = run.definitions[inner.name]
-    return inner.op.name == "relu"
+    return inner.op.rectifies
