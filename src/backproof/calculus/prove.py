@@ -89,14 +89,14 @@ def _search(model: Model, sides: Sides) -> _Found | None:
 
 def _bound(model: Model, sides: Sides, stages: list[list[str]]) -> _Found | None:
     """A bound by everything that bounds are proved with, at every stage of unfolding."""
-    deadline = time.perf_counter() + remaining() / BOUND_SHARE
+    deadline = time.thread_time() + remaining() / BOUND_SHARE
     for unfolded in stages:
         try:
-            with within(Budget(min(remaining(), deadline - time.perf_counter()))):
+            with within(Budget(min(remaining(), deadline - time.thread_time()))):
                 if _holds(model, sides, unfolded, cheap=False):
                     return _Found(tuple(unfolded), False)
         except (OutOfBudget, Undefined, RecursionError):
-            if time.perf_counter() > deadline:
+            if time.thread_time() > deadline:
                 return None
     return None
 
@@ -209,14 +209,14 @@ def _needed(
     used = {n for node in sides.nodes for n in model.depends_on(node)}
     candidates = [n for n in model.declared if n in used and facts_of(model.declared[n])]
     needed = []
-    deadline = time.perf_counter() + seconds
+    deadline = time.thread_time() + seconds
     for name in candidates:
         try:
-            with within(Budget(max(0.01, deadline - time.perf_counter()))):
+            with within(Budget(max(0.01, deadline - time.thread_time()))):
                 if _holds(model, sides, unfolded, cheap=cheap, without=(name,)):
                     continue
         except (OutOfBudget, Undefined, RecursionError):
-            if time.perf_counter() > deadline:
+            if time.thread_time() > deadline:
                 break
         needed.append(f"{name} is {_in_words(model, name)}")
     return tuple(needed)

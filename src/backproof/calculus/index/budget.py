@@ -1,7 +1,8 @@
 """How much work a proof may do: a deadline and a number of terms, checked inside every long loop.
 
 The active budget is carried by the context, so that the algebra's functions keep their
-mathematical signatures. Running out raises `OutOfBudget`, which never leaves the calculus.
+mathematical signatures. Running out raises `OutOfBudget`, which never leaves the calculus. Seconds are
+those that the thread computed, so that a busy machine gives the same verdicts as an idle one.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ class OutOfBudget(Exception):
 
 
 class Budget:
-    """A deadline in seconds from now, and the most terms one expression may have."""
+    """A deadline in seconds of computing from now, and the most terms one expression may have."""
 
     __slots__ = ("deadline", "max_terms", "ticks")
 
     def __init__(self, seconds: float = 2.0, max_terms: int = 20_000) -> None:
-        self.deadline = time.perf_counter() + seconds
+        self.deadline = time.thread_time() + seconds
         self.max_terms = max_terms
         self.ticks = 0
 
@@ -31,7 +32,7 @@ class Budget:
         if terms > self.max_terms:
             raise OutOfBudget
         self.ticks += 1
-        if self.ticks & 3 == 0 and time.perf_counter() > self.deadline:
+        if self.ticks & 7 == 0 and time.thread_time() > self.deadline:
             raise OutOfBudget
 
 
@@ -56,6 +57,6 @@ def tick(terms: int = 0) -> None:
 
 
 def remaining() -> float:
-    """Seconds left of the active budget; zero when it has run out."""
+    """Seconds of computing left of the active budget; zero when it has run out."""
     budget = _active.get()
-    return 2.0 if budget is None else max(0.0, budget.deadline - time.perf_counter())
+    return 2.0 if budget is None else max(0.0, budget.deadline - time.thread_time())
