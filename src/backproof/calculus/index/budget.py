@@ -1,8 +1,8 @@
 """How much work a proof may do: a deadline and a number of terms, checked inside every long loop.
 
 The active budget is carried by the context, so that the algebra's functions keep their
-mathematical signatures. Running out raises `OutOfBudget`, which never leaves the calculus. Seconds are
-those that the thread computed, so that a busy machine gives the same verdicts as an idle one.
+mathematical signatures. Running out raises `OutOfBudget`, which never leaves the calculus.
+Seconds are those that the thread computed, so that a busy machine gives the same verdicts.
 """
 
 from __future__ import annotations
