@@ -251,3 +251,9 @@ def test_answers_show_themselves_in_a_notebook() -> None:
     checked(siamese.forward().html())
     checked(verdict.html())
     checked(siamese.work().html())
+
+
+def test_a_sheet_alone_has_one_title() -> None:
+    text = page(work_file(EXAMPLES / "mlp.sheet"))
+    assert text.count("A network with two hidden layers, one sample as a column</h") == 1
+    assert 'aria-labelledby="sheet' not in text

@@ -57,13 +57,18 @@ class Page:
     # --- sheets --------------------------------------------------------------------------------
 
     def sheet(self, sheet: SheetReport, *, paper: bool, level: int = 3) -> str:
-        """One sheet: what it says, its answers, its verdicts, or its error."""
+        """One sheet: what it says, its answers, its verdicts, or its error.
+
+        At level 1 the title of the whole page is that of the sheet.
+        """
         ident = sheet_id(sheet)
         self.names = names_stated(sheet.statements)
         name = f' <span class="name">{escape(sheet.name)}</span>' if sheet.name and paper else ""
         title = sheet.title or sheet.name or "Sheet"
-        out = [f'<section class="sheet" id="{ident}" aria-labelledby="{ident}-title">']
-        if paper or level > 1:
+        own = paper or level > 1
+        labelled = f' aria-labelledby="{ident}-title"' if own else ""
+        out = [f'<section class="sheet" id="{ident}"{labelled}>']
+        if own:
             out.append(f'<h{level} id="{ident}-title">{inline(title)}{name}</h{level}>')
         out += [f"<p>{inline(' '.join(p.split()))}</p>" for p in sheet.text.split("\n\n") if p]
         if sheet.stated:
@@ -325,7 +330,7 @@ def page(report: Report) -> str:
         else:
             if report.paper:
                 entries.append((3, sheet_id(block), block.title or block.name or "Sheet"))
-            body.append(writer.sheet(block, paper=report.paper, level=3 if report.paper else 2))
+            body.append(writer.sheet(block, paper=report.paper, level=3 if report.paper else 1))
     if report.paper:
         verdicts = [v for sheet in report.sheets for v in sheet.claims]
         broken = sum(sheet.error is not None for sheet in report.sheets)
