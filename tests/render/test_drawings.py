@@ -164,6 +164,15 @@ def test_a_shared_parameter_is_drawn_once_with_all_its_edges() -> None:
     assert "zB1, intermediate, 3 × 1 uses W1, xB, b1." in drawing.about
 
 
+def test_what_is_passed_on_has_no_name_of_the_sheets() -> None:
+    sheet = bp.Sheet("given x in R[3]\nlearn W in R[2, 3]\nv = tanh(W @ x)\nL = sumsq(v)")
+    right, shape = edge_labels(sheet.gradient("L", "W").steps)["v", "W"]
+    assert shape == (2, 3, 2)
+    passed, _, does = right.partition(r" \mapsto ")
+    assert passed == "g"  # v is taken
+    assert "g" in does
+
+
 def test_roles_differ_by_shape() -> None:
     siamese = bp.read(EXAMPLES / "siamese.sheet")
     (drawing,) = drawings(siamese.tree().working)

@@ -243,3 +243,13 @@ def test_a_wide_fraction_is_taken_apart_so_that_lines_can_be_broken() -> None:
     for piece in f.pieces(f.parse(rf"g = \frac{{{terms}}}{{m}}"), 20.0):
         assert f.width(piece) < 20.0
     assert "frac(1, m)" in typst_math(rf"g = \frac{{{terms}}}{{m}}")
+
+
+def test_what_is_raised_stands_clear_of_a_slanted_letter() -> None:
+    assert write(f.parse(r"V^{\top}")) == (
+        '<msup><mi>V</mi><mrow><mspace width=".2em"/><mi mathvariant="normal">⊤</mi></mrow></msup>'
+    )
+    assert "mspace" not in write(f.parse(r"A^{\top}"))
+    below, above = ElementTree.fromstring(write(f.parse("W_{i}^{2}")))[1:]
+    assert below.tag == "mi"  # only what is raised is moved
+    assert [e.tag for e in above] == ["mspace", "mn"]

@@ -257,3 +257,19 @@ def test_a_sheet_alone_has_one_title() -> None:
     text = page(work_file(EXAMPLES / "mlp.sheet"))
     assert text.count("A network with two hidden layers, one sample as a column</h") == 1
     assert 'aria-labelledby="sheet' not in text
+
+
+def test_names_are_set_in_captions_and_changes() -> None:
+    shown = bp.read(EXAMPLES / "q10b-saturated.sheet").slow("W1")._repr_html_()
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", shown)
+    assert captions == [
+        "How the gradient of <var>L</var> with respect to <var>W</var><sup>[1]</sup> "
+        "shrinks on its way"
+    ]
+    assert "sigmoid → relu in <var>a</var><sup>[1]</sup></div>" in shown
+
+
+def test_a_heading_is_printed_whole() -> None:
+    printed = style(page=True).partition("@media print{\n")[2]
+    (rule,) = re.findall(r"\.backproof h2,[^{}]*\{([^}]*)\}", printed)
+    assert {"break-after:avoid", "break-inside:avoid"} <= set(rule.split(";"))

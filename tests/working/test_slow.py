@@ -18,6 +18,7 @@ from backproof.operators.slow import FUNCTIONS, OPERATORS
 from backproof.working.samples import load_samples
 from backproof.working.slow import slow_working
 from backproof.working.slow_numbers import bar
+from backproof.working.spelled import with_latex
 from backproof.working.variants import variant
 
 from .sheets import AUTOENCODER, SIAMESE, lines, model
@@ -322,3 +323,24 @@ def test_errors_say_what_to_ask_instead(tmp_path: Path) -> None:
         load_samples(path, m)
     path.write_text("1,2,3,4\n5,6,7,8\n")
     assert load_samples(path, m)["x"].shape == (2, 4)
+
+
+def test_every_factor_and_the_bound_are_formulas() -> None:
+    gated = """\
+given x in R[m], h0, t in R[n]
+given X in R[p, m]
+learn W in R[n, m], V in R[3, n]
+s = sigmoid(W @ x)
+h = s*h0
+L = sumsq(h - t)
+Z = relu(X @ W.T)
+g = mean(Z, axis=0).T
+u = V @ g
+M = sumsq(u)
+"""
+    for loss, has in (("L", r"\max\left|h^{[0]}\right|"), ("M", r"\sqrt{p}")):
+        steps = with_latex(model(gated), slow_working(model(gated), "W", loss)).steps
+        factors = [s for s in steps if s.kind == "local"]
+        (bound,) = [s for s in steps if s.label == f"‖∂{loss}/∂W‖" and s.kind == "result"]
+        assert all(s.latex for s in (*factors, bound)), [s.text for s in factors if not s.latex]
+        assert has in bound.latex

@@ -105,15 +105,15 @@ class Page:
             '<details class="ask" open><summary>'
             f"<h{level}>{escape(working.title)}</h{level}></summary>",
         ]
+        names = names_of(working.steps) | self.names
         drawn = drawings(working, beside)
         for drawing in drawn:
             svg = drawing.svg("page", f"d{next(self._number)}")
             label = escape(drawing.title, quote=True)
             out.append(
                 f'<figure class="drawing" tabindex="0" role="group" aria-label="{label}">{svg}'
-                f"<figcaption>{escape(drawing.title)}</figcaption></figure>"
+                f"<figcaption>{told(drawing.title, names)}</figcaption></figure>"
             )
-        names = names_of(working.steps) | self.names
         out += self._steps(list(aligned(working.steps)), names, bool(drawn))
         verified = summary(working.steps)
         if verified:
@@ -201,7 +201,7 @@ def _step(step: Step, shapes: dict[str, tuple[int | str, ...]], names: Collectio
         because = f' <span class="because">{said}</span>' if said else ""
         return f'<p class="{step.kind} {depth}">{told(step.text, names)}{because}</p>'
     if step.kind == "path":
-        return f'<div class="step path {depth}"><div class="line">{_path(step.text)}</div></div>'
+        return f'<div class="step path {depth}"><div class="line">{_path(step.text, names)}</div></div>'
     if step.depth == 0:
         shapes.clear()
     told_already = shapes.get(step.label) == step.shape or (
@@ -234,11 +234,11 @@ def formula(latex: str, text: str, *, value: bool = False) -> str:
     return f'<code class="plain">{escape(text, quote=False)}</code>'
 
 
-def _path(text: str) -> str:
-    names = text.split(" → ")
-    if all(re.fullmatch(r"[^\W\d]\w*", name) for name in names):
-        return formula(r" \rightarrow ".join(map(latex_name, names)), text)
-    return escape(text)
+def _path(text: str, names: Collection[str]) -> str:
+    nodes = text.split(" → ")
+    if all(re.fullmatch(r"[^\W\d]\w*", node) for node in nodes):
+        return formula(r" \rightarrow ".join(map(latex_name, nodes)), text)
+    return told(text, names)
 
 
 def _entries(steps: Sequence[Step], at: int) -> list[Step]:

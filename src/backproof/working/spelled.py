@@ -31,6 +31,8 @@ _RELATIONS = {
 _SPECIAL = re.compile(
     r"(?P<norm>‖(?P<inside>[^‖]+)‖(?P<two>₂)?)"
     r"|max \|(?P<slope>\w+)'\((?P<at>[^|]+)\)\|"
+    r"|(?P<most>max )?\|(?P<size>[^|]+)\|"
+    r"|√(?P<root>\w+|\((?P<under>[^()]+)\))"
     r"|(?P<bare>\b[A-Za-z]\w*)'\((?P<bare_at>\w+)\)"
     r"|∂(?P<of>\w+|⟦\d+⟧)/∂(?P<by>\w+|⟦\d+⟧)(?![\w\[])"
     r"|⟦(?P<hole>\d+)⟧"
@@ -157,6 +159,13 @@ def _special(match: re.Match[str], numbers: Container[str]) -> str:
     if match["slope"]:
         inner = _expression(match["at"], numbers)
         return inner and rf"\max\left|{_prime(match['slope'])}\left({inner}\right)\right|"
+    if match["size"]:
+        inner = _expression(match["size"], numbers)
+        most = r"\max" if match["most"] else ""
+        return inner and rf"{most}\left|{inner}\right|"
+    if match["root"]:
+        inner = _expression(match["under"] or match["root"], numbers)
+        return inner and rf"\sqrt{{{inner}}}"
     if match["bare"]:
         return rf"{_prime(match['bare'])}\left({latex_name(match['bare_at'])}\right)"
     if match["of"]:

@@ -181,8 +181,9 @@ def edge_labels(steps: Iterable[Step]) -> dict[tuple[str, str], tuple[str, Any]]
         if not (local and named and step.kind == "local" and step.latex):
             continue
         left, _, right = step.latex.partition(" = ")
-        if r"\cdot" in left:  # a tensor, told by what it does
-            right = rf"v \mapsto {right}"
+        passed = left.partition(r" \cdot ")[2]
+        if passed:  # a tensor, told by what it does to what is passed on
+            right = rf"{passed} \mapsto {right}"
         if (
             right
             and step.because not in ("simplified", "along this path")
