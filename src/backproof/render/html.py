@@ -201,7 +201,8 @@ def _step(step: Step, shapes: dict[str, tuple[int | str, ...]], names: Collectio
         because = f' <span class="because">{said}</span>' if said else ""
         return f'<p class="{step.kind} {depth}">{told(step.text, names)}{because}</p>'
     if step.kind == "path":
-        return f'<div class="step path {depth}"><div class="line">{_path(step.text, names)}</div></div>'
+        line = _path(step.text, names)
+        return f'<div class="step path {depth}"><div class="line">{line}</div></div>'
     if step.depth == 0:
         shapes.clear()
     told_already = shapes.get(step.label) == step.shape or (
