@@ -10,10 +10,12 @@ import re
 import pytest
 
 from backproof.calculus.model import Model, build_model
-from backproof.errors import Source
+from backproof.errors import BackproofError, Source
+from backproof.language import syntax as ast
 from backproof.language.sheet import parse_sheet
 from backproof.working.claims import REFUTED, Verdict, check_claims
-from backproof.working.mending.search import read_claim
+from backproof.working.mending.search import Search, read_claim
+from backproof.working.mending.trial import CachedElaborator
 from backproof.working.mending.words import token_distance
 from backproof.working.repair import caret_diff
 
@@ -360,6 +362,47 @@ def test_whole_numbers_that_are_others_everywhere() -> None:
 def test_what_does_not_fit_names_the_column_before_the_full_stop() -> None:
     (verdict,) = judged(SOFTMAX, "grad(L, W) == X @ (P - Y)/N")
     assert "N × K (column " in verdict.why and "). The inner dimensions" in verdict.why
+
+
+def test_what_does_not_fit_is_found_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build_model(parse_sheet(Source("test.sheet", LAYER)))
+    elaborator = CachedElaborator(model)
+    asked: list[str] = []
+    make = model.graph.make
+
+    def counted(op: str, *args: object, **more: object) -> object:
+        asked.append(op)
+        return make(op, *args, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(model.graph, "make", counted)
+    x, t, z, b = (ast.Name(n) for n in "xtzb")
+    for _ in range(3):
+        with pytest.raises(BackproofError):  # x is in R[d], t in R[k]
+            elaborator.node(ast.Apply("add", (x, t)))
+        assert elaborator.node(ast.Apply("add", (z, b))) is model.leaves["z"] + model.leaves["b"]
+    assert asked.count("add") == 2 + 3  # the sums of the last line are made outside
+
+
+def test_a_truth_told_elsewhere_bounds_what_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the right form on another line, no edit that is less likely than it is worked out."""
+    tried = 0
+    fits = Search._fits
+
+    def counted(self: Search, side: ast.Expr, reference: object) -> object:
+        nonlocal tried
+        tried += 1
+        return fits(self, side, reference)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Search, "_fits", counted)
+    counts = []
+    wrong = "claim grad(E, W) == ((a - t)*a*(1 - a)*b) @ x.T\n"
+    for also in ("", "claim grad(E, W) == ((a - t)*a*(1 - a)) @ x.T\n"):
+        tried = 0
+        sheet = f"{LAYER}{wrong}{also}"
+        first = check_claims(build_model(parse_sheet(Source("test.sheet", sheet))))[0]
+        assert first.suggestion == "grad(E, W) == ((a - t)*a*(1 - a)) @ x.T"
+        counts.append(tried)
+    assert counts[1] < counts[0]
 
 
 # --- shapes, numbers, chains, bounds -------------------------------------------------------------

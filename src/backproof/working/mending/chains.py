@@ -7,7 +7,7 @@ not looked into.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from backproof.errors import Span
 from backproof.language import syntax as ast
@@ -17,8 +17,7 @@ ADDITIVE = ("add", "sub")
 MULTIPLICATIVE = ("mul", "div", "matmul")
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
+class Term(NamedTuple):
     """One term of a sum: its sign, what stands behind the sign, and where the sign stands."""
 
     minus: bool
@@ -26,8 +25,7 @@ class Term:
     sign: Span = ast.NOWHERE
 
 
-@dataclass(frozen=True, slots=True)
-class Factor:
+class Factor(NamedTuple):
     """One factor of a product and the operator before it ("mul" before the first)."""
 
     op: str
@@ -70,7 +68,7 @@ def unsigned(expr: ast.Expr, spelling: Spelling) -> tuple[bool, ast.Expr]:
     if len(parts) > 1 and isinstance(first, ast.Apply) and first.op == "neg" and not (
         spelling.bracketed(first)
     ):  # fmt: skip
-        return True, product([replace(parts[0], body=first.args[0]), *parts[1:]])
+        return True, product([parts[0]._replace(body=first.args[0]), *parts[1:]])
     return False, expr
 
 
@@ -80,7 +78,7 @@ def negated(expr: ast.Expr, spelling: Spelling) -> ast.Expr:
     if minus:
         return body
     parts = factors(expr, spelling)
-    first = replace(parts[0], body=apply("neg", parts[0].body))
+    first = parts[0]._replace(body=apply("neg", parts[0].body))
     return product([first, *parts[1:]])
 
 
@@ -145,12 +143,12 @@ def is_transpose(expr: ast.Expr) -> bool:
 def spliced(parts: Sequence[Factor], k: int, body: ast.Expr, spelling: Spelling) -> list[Factor]:
     """The factors with one replaced; a product put in for a plain factor needs no brackets."""
     part = parts[k]
-    new = [replace(part, body=body)]
+    new = [part._replace(body=body)]
     fresh = not body.span.end and isinstance(body, ast.Apply) and body.op == "mul"
     if fresh and part.op == "mul" and not spelling.bracketed(body):
         inner = factors(body, spelling)
         if all(f.op == "mul" for f in inner) and not (
             k + 1 < len(parts) and parts[k + 1].op == "matmul"
         ):
-            new = [replace(part, body=inner[0].body), *inner[1:]]
+            new = [part._replace(body=inner[0].body), *inner[1:]]
     return [*parts[:k], *new, *parts[k + 1 :]]

@@ -8,7 +8,7 @@ place of another.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from backproof.language import syntax as ast
 
@@ -20,8 +20,7 @@ BRACKET_COST = 1.17  # what a bracket around terms costs that is left out, or on
 WHOLE = 0.12  # what an edit of the whole side costs more than one at its place
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(NamedTuple):
     """One edit: its cost, the new part and how it is put in place, and what was wrong."""
 
     cost: float

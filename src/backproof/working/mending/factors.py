@@ -89,7 +89,7 @@ class Families:
 
             def put_body(new: ast.Expr, k: int = k, part: Term = part) -> ast.Expr:
                 minus, body = unsigned(new, spelling) if level(new) > SUM else (False, new)
-                changed = replace(part, body=body, minus=part.minus != minus)
+                changed = part._replace(body=body, minus=part.minus != minus)
                 return whole(total([*parts[:k], changed, *parts[k + 1 :]], spelling))
 
             yield from self._term(part.body, put_body, depth, alone=len(parts) == 1)
@@ -141,9 +141,9 @@ class Families:
                 if 0 <= other < len(parts):
                     there = parts[other].body
                     changed = list(parts)
-                    changed[k] = replace(part, body=part.body.base)
+                    changed[k] = part._replace(body=part.body.base)
                     moved = self.spelling.remade(part.body, base=there)
-                    changed[other] = replace(parts[other], body=moved)
+                    changed[other] = parts[other]._replace(body=moved)
                     yield Edit(1.4, put, product(changed), INDEX)
 
     # --- one factor ----------------------------------------------------------------------------
@@ -246,7 +246,7 @@ class Families:
             yield Edit(cost + deep, put, apply("pow", base, other), POWER)
         held = terms(base, self.spelling)
         if len(held) > 1:  # `(a - b)**2` -> `a - b**2`
-            last = replace(held[-1], body=apply("pow", held[-1].body, exponent))
+            last = held[-1]._replace(body=apply("pow", held[-1].body, exponent))
             yield Edit(1.3 + deep, put, total([*held[:-1], last], self.spelling), BRACKET)
         remade = self.spelling.remade
         yield from self._factor(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from backproof.language import syntax as ast
 from backproof.operators.dims import SCALAR, Shape
@@ -33,9 +34,14 @@ def insertions(
             continue
         for extra, new, group in places:
             stretched = STRETCHED if group is not None and group not in (shape, SCALAR) else 0.0
-            yield Edit(cost + extra + stretched, put, product(new(inner)), FACTOR_MISSING)
+            put_in = partial(_put_in, put, new, inner)  # built when it is its turn
+            yield Edit(cost + extra + stretched, put_in, body, FACTOR_MISSING)
     for cost, body in pieces.matrix_factors(depth):
         yield from _between(parts, body, put, cost + DEEPER * depth, pieces)
+
+
+def _put_in(put: Put, new: _New, inner: Sequence[Factor], _: ast.Expr) -> ast.Expr:
+    return put(product(new(inner)))
 
 
 def _scalar(
@@ -61,7 +67,7 @@ def _scalar(
     last = parts[-1]
     if last.op == "div":  # `x / N` -> `x / (N * t)`
         below = product([Factor("mul", last.body), *here])
-        new = [*parts[:-1], replace(last, body=below)]
+        new = [*parts[:-1], last._replace(body=below)]
         yield Edit(cost + 0.04, put, product(new), FACTOR_MISSING)
     if len(inner) > 1 and first + 1 < len(parts):  # an activation's derivative after the error
         new = [*parts[: first + 1], *here, *parts[first + 1 :]]
@@ -128,7 +134,7 @@ class _New:
         if low == 0 and (high == len(parts) or parts[high].op != "matmul"):
             return [*tight, *parts[high:]]
         body = replace(product(tight), span=BRACKETED)
-        return [*parts[:low], replace(parts[low], body=body), *parts[high:]]
+        return [*parts[:low], parts[low]._replace(body=body), *parts[high:]]
 
 
 def _at(parts: Sequence[Factor], k: int) -> _New:

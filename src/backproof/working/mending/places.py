@@ -272,7 +272,7 @@ class Weigher:
         if self.stock.pieces.is_number(body) and parts[0].op != "div" and len(inner) == 1:
             first = 1 if isinstance(parts[0].body, ast.Number) and len(parts) > 1 else 0
             if not (first and parts[first].op == "div"):
-                rest = [replace(parts[first], op="mul"), *parts[first + 1 :]]
+                rest = [parts[first]._replace(op="mul"), *parts[first + 1 :]]
                 front = [*parts[:first], Factor("mul", body), *rest]
                 return _scaled(times, product(front), spelling)
         if any(f.op != "mul" for f in inner):

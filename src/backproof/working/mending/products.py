@@ -97,9 +97,9 @@ class ProductEdits:
         if isinstance(first, ast.Number) and all(p.op == "matmul" for p in self.parts[2:]):
             rest = apply("transpose", product(led(self.parts[1:])))
             if len(self.parts) > 2:
-                yield self._edit(1.1, [self.parts[0], replace(self.parts[1], body=rest)], TRANSPOSE)
+                yield self._edit(1.1, [self.parts[0], self.parts[1]._replace(body=rest)], TRANSPOSE)
         squares = [
-            replace(p, body=p.body.args[0])
+            p._replace(body=p.body.args[0])
             if isinstance(p.body, ast.Apply) and p.body.op == "pow"
             else p
             for p in self.parts
@@ -127,7 +127,7 @@ class ProductEdits:
                 held = factors(inner, self.spelling)
                 for m in range(len(held)):  # `x / (2*n)` -> `x / n`
                     less = product(led([*held[:m], *held[m + 1 :]]))
-                    new = [*parts[:k], replace(part, body=less), *parts[k + 1 :]]
+                    new = [*parts[:k], part._replace(body=less), *parts[k + 1 :]]
                     yield self._edit(cost + 0.02, new, FACTOR_EXTRA)
         for low in range(len(parts) - 1):  # an activation's derivative twice: two factors
             rest = [*parts[:low], *parts[low + 2 :]]
@@ -153,7 +153,7 @@ class ProductEdits:
                     end += 1
                 before = parts[k - 1].body
                 if op == "mul" and is_transpose(before) and parts[k - 1].op != "matmul":
-                    inner = replace(parts[k - 1], body=before.args[0])  # type: ignore[union-attr]
+                    inner = parts[k - 1]._replace(body=before.args[0])  # type: ignore[union-attr]
                     new = [*parts[: k - 1], inner, Factor(op, part.body), *parts[k + 1 :]]
                     yield self._edit(1.12, new, OPERATOR)  # `u.T @ v` -> `u * v`
                 if op == "mul" and end > k + 1:  # `a @ B @ c` -> `a * (B @ c)`
@@ -183,7 +183,7 @@ class ProductEdits:
         for k, part in enumerate(parts):
             match part.body:
                 case ast.Apply(op="sub", args=(ast.Number(text="1"), ast.Name() as name)):
-                    here = [replace(part, body=name), Factor("mul", part.body)]
+                    here = [part._replace(body=name), Factor("mul", part.body)]
                 case ast.Name(id=a) if self.pieces.is_sigmoid(a):
                     here = [part, Factor("mul", apply("sub", number(1), part.body))]
                 case _:
@@ -200,10 +200,10 @@ class ProductEdits:
         half_written = self.pieces.writes_half
         if isinstance(first.body, ast.Number):
             for value in near_numbers(first.body):
-                yield self._edit(1.2, [replace(first, body=value), *parts[1:]], NUMBER)
+                yield self._edit(1.2, [first._replace(body=value), *parts[1:]], NUMBER)
             if first.body.value == 1 and len(parts) > 1 and parts[1].op == "div":
                 double = product([Factor("mul", number(2)), Factor("mul", parts[1].body)])
-                yield self._edit(1.13, [first, replace(parts[1], body=double), *parts[2:]], NUMBER)
+                yield self._edit(1.13, [first, parts[1]._replace(body=double), *parts[2:]], NUMBER)
             else:
                 for text, cost in (("2", 1.35), ("3", 1.4)):
                     yield self._edit(cost, [Factor("mul", number(text)), *parts], NUMBER)
@@ -218,7 +218,7 @@ class ProductEdits:
         for k, part in enumerate(parts[1:], 1):
             if isinstance(part.body, ast.Number):
                 for value in near_numbers(part.body):
-                    new = [*parts[:k], replace(part, body=value), *parts[k + 1 :]]
+                    new = [*parts[:k], part._replace(body=value), *parts[k + 1 :]]
                     yield self._edit(1.2, new, NUMBER)
 
     def sizes(self) -> Iterator[Edit]:
@@ -237,7 +237,7 @@ class ProductEdits:
                     isinstance(part.body, ast.Number) and part.body.value > 1 and k
                 ):
                     near = 0.2 if isinstance(body, ast.Apply) else 0.0
-                    new = [*parts[:k], replace(part, body=body), *parts[k + 1 :]]
+                    new = [*parts[:k], part._replace(body=body), *parts[k + 1 :]]
                     yield self._edit(cost - near, new, SIZE)
 
     # --- order and transposes ------------------------------------------------------------------
@@ -247,7 +247,7 @@ class ProductEdits:
         bodies = [p.body for p in parts]
 
         def edit(cost: float, order: Sequence[ast.Expr]) -> Edit:
-            new = [replace(p, body=b) for p, b in zip(parts, order, strict=True)]
+            new = [p._replace(body=b) for p, b in zip(parts, order, strict=True)]
             return self._edit(cost, new, ORDER)
 
         for i in range(n):
@@ -291,8 +291,8 @@ class ProductEdits:
         for a, i in enumerate(places):
             for j in places[a + 1 :]:
                 new = list(parts)
-                new[i] = replace(parts[i], body=transposed(parts[i].body))
-                new[j] = replace(parts[j], body=transposed(parts[j].body))
+                new[i] = parts[i]._replace(body=transposed(parts[i].body))
+                new[j] = parts[j]._replace(body=transposed(parts[j].body))
                 exchanged = is_transpose(parts[i].body) != is_transpose(parts[j].body)
                 yield self._edit(1.25 if exchanged else 1.5, new, TRANSPOSE)
         for low in range(n):
@@ -302,7 +302,7 @@ class ProductEdits:
                 if any(p.op != "matmul" for p in parts[low + 1 : high]):
                     continue
                 run = apply("transpose", product(led(parts[low:high])))
-                new = [*parts[:low], replace(parts[low], body=run), *parts[high:]]
+                new = [*parts[:low], parts[low]._replace(body=run), *parts[high:]]
                 yield self._edit(1.28, new, TRANSPOSE)
 
     def _functions(self) -> Iterator[Edit]:
@@ -316,7 +316,7 @@ class ProductEdits:
                 for name, cost in RUNS:
                     if name == "inv" and any(p.op != "matmul" for p in parts[low + 1 : high]):
                         continue
-                    merged = replace(parts[low], body=apply(name, inner))
+                    merged = parts[low]._replace(body=apply(name, inner))
                     yield self._edit(cost, [*parts[:low], merged, *parts[high:]], FUNCTION)
 
 

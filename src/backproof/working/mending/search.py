@@ -49,6 +49,7 @@ Array = Any
 MOST_CANDIDATES = 2_500
 PROOF_SECONDS = 0.3  # for the proof of what is suggested
 MOST_SECONDS = 1.0  # of computing; the number of candidates is the bound that is met
+CLOCK = 32  # candidates between two looks at the clock, which costs as much as a candidate does
 OWN_WORDS = 0.3  # an edit that arrives at what the sheet says elsewhere is that much likelier
 LEFT_SIDE = 0.5  # what an edit of the left side costs more
 ALIKE = 0.6  # a definition is told where at most this share of its tokens differ
@@ -59,6 +60,8 @@ POINTS = 3
 MOST_STATED = 16  # entries of a matrix of whole numbers that is written out
 MOST_GRADIENTS = 12  # by names between, that may be missing
 DERIVED = ("grad", "jac", "hess")
+# A point, what the edited side must be there, and how nearly.
+Wanted = tuple[SharedEvaluator, Array, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +232,10 @@ class Search:
         if definition is not None and self._share(old, definition) < ALIKE:
             truths.append(definition)
         candidates = self._candidates(old, other, reference, truths, target < against)
-        best = self._first(target, against, candidates, truths, extra, best)
+        # What is told is true, so that nothing that costs more needs to be tried.
+        for told in (True, False):
+            tried = [e for e in candidates if (e.what == TOLD) is told]
+            best = self._first(target, against, tried, truths, extra, best)
         if (best is None or best.score > LEFT_OUT) and target > against:
             more = self._missing(old, other, reference, wanted)
             best = self._first(target, against, more, truths, extra, best)
@@ -251,16 +257,20 @@ class Search:
         may_circle = isinstance(other, ast.Number) or other in set(ast.walk(old))
         own = {t: t for t in truths}
         seen: set[int] = set()
-        for edit in candidates:
+        late = False
+        discount = OWN_WORDS if own else 0.0
+        for k, edit in enumerate(candidates):
             cost = edit.cost + extra
-            if best is not None and cost - OWN_WORDS >= best.score:
+            if best is not None and cost - discount >= best.score:
                 break
-            if edit.what != TOLD and time.thread_time() > self.until:
+            if k % CLOCK == 0:
+                late = time.thread_time() > self.until
+            if late and edit.what != TOLD:
                 continue
             side = edit.side()
             if side in self.claim.sides:  # says nothing
                 continue
-            told = own.get(side)
+            told = own.get(side) if own else None
             score = cost if told is None else cost - OWN_WORDS
             if best is not None and score >= best.score:
                 continue
@@ -290,24 +300,22 @@ class Search:
         old: ast.Expr,
         other: ast.Expr,
         reference: Node,
-        wanted: Sequence[tuple[SharedEvaluator, Array]],
+        wanted: Sequence[Wanted],
     ) -> list[Edit]:
         """What is missing, found from what a place must hold at a point."""
         if reference.loops or self.claim.loops or self.mask is not None:
             return []
-        run, value = self._telling(old, reference, wanted)
+        run, value, _ = self._telling(old, reference, wanted)
         shape = self.model.graph.resolve_shape(reference.shape)
         stock = Stock(self.bench.pieces, self.elaborator, run, self._roots(old, other, reference))
         return Weigher(self.elaborator, run, stock, value, shape).edits(old, self.spelling)
 
-    def _telling(
-        self, old: ast.Expr, reference: Node, wanted: Sequence[tuple[SharedEvaluator, Array]]
-    ) -> tuple[SharedEvaluator, Array]:
+    def _telling(self, old: ast.Expr, reference: Node, wanted: Sequence[Wanted]) -> Wanted:
         """The point at which the sides differ most."""
         node = self._fits(old, reference)
         if node is None:
             return wanted[0]
-        gaps = [float(np.nan_to_num(np.abs(run.value(node) - v)).max()) for run, v in wanted]
+        gaps = [float(np.nan_to_num(np.abs(run.value(node) - v)).max()) for run, v, _ in wanted]
         return wanted[int(np.argmax(gaps))]
 
     def _roots(self, old: ast.Expr, other: ast.Expr, reference: Node) -> Iterator[ast.Expr]:
@@ -395,20 +403,19 @@ class Search:
             return None
         return node
 
-    def _values(self, reference: Node) -> list[tuple[SharedEvaluator, Array]]:
+    def _values(self, reference: Node) -> list[Wanted]:
         """The points at which the reference is defined, with its value there."""
         found = []
         for run in self.bench.runs:
             value = run.value(reference)
             if defined(value):
-                found.append((run, value))
+                near = 1e-7 * max(1e-3, float(np.abs(value).max()))
+                found.append((run, value, near))
         return found
 
-    def _equal(
-        self, node: Node, reference: Node, wanted: Sequence[tuple[SharedEvaluator, Array]]
-    ) -> bool:
+    def _equal(self, node: Node, reference: Node, wanted: Sequence[Wanted]) -> bool:
         looped = bool(node.loops or reference.loops or self.mask is not None)
-        for run, value in wanted:
+        for run, value, near in wanted:
             try:
                 have = run.value(node)
             except (ArithmeticError, ValueError, LookupError):
@@ -419,8 +426,7 @@ class Search:
                     have, value = np.where(mask != 0, have, 0), np.where(mask != 0, value, 0)
             elif have.shape != value.shape:
                 return False
-            near = 1e-7 * max(1e-3, float(np.abs(value).max()))
-            if not np.abs(have - value).max() <= near:
+            if not abs(have - value).max() <= near:
                 return False
         return True
 
@@ -480,7 +486,7 @@ class Search:
         left, right = self.claim.sides
         if any(isinstance(n, ast.Name | ast.Comprehension) for n in ast.walk(right)):
             return None
-        values = [v for _, v in self._values(self.elaborator.node(left))]
+        values = [v for _, v, _ in self._values(self.elaborator.node(left))]
         if not values or values[0].ndim != 2 or values[0].size > MOST_STATED:
             return None
         value = np.round(values[0], 9)

@@ -265,15 +265,15 @@ def _three(shelf: Shelf, wanted: float) -> Iterator[Hit]:
     order = np.argsort(pairs)
     row = pairs[order]
     found: list[tuple[float, float, int, int, int]] = []
-    for k in MULTIPLES:
-        for third in range(n):
-            goal = wanted / (k * values[third])
-            near = 1e-9 * max(abs(goal), 1e-6)
-            low, high = np.searchsorted(row, (goal - near, goal + near))
-            for at in order[low : min(high, low + 3)]:
-                i, j = int(one[at]), int(other[at])
-                cost = float(shelf.costs[[i, j, third]].sum()) + 2 * PAIR + _multiple_cost(k)
-                found.append((cost, k, i, j, third))
+    goals = wanted / (np.array(MULTIPLES)[:, None] * values)
+    near = 1e-9 * np.maximum(np.abs(goals), 1e-6)
+    low, high = np.searchsorted(row, (goals - near, goals + near))
+    for k, third in np.argwhere(high > low):
+        for at in order[low[k, third] : min(high[k, third], low[k, third] + 3)]:
+            i, j = int(one[at]), int(other[at])
+            cost = float(shelf.costs[[i, j, third]].sum()) + 2 * PAIR
+            cost += _multiple_cost(MULTIPLES[k])
+            found.append((cost, MULTIPLES[k], i, j, int(third)))
     found.sort(key=lambda f: f[0])
     for cost, k, i, j, third in found[:MOST_HITS]:
         a, b, c = (shelf.exprs[x] for x in sorted((i, j, third)))
@@ -305,8 +305,10 @@ def _near(
     size = np.abs(table) if len(multiples) > 1 else table
     goal = abs(target) if len(multiples) > 1 else target
     for k in dict.fromkeys(map(abs, multiples)):
-        found = np.argwhere(np.abs(size - goal / k) <= near / k)
-        for at in found[:200]:
+        hits = np.abs(size - goal / k) <= near / k
+        if not hits.any():
+            continue
+        for at in np.argwhere(hits)[:200]:
             place = tuple(int(i) for i in at)
             times = k if table[place] * target > 0 or len(multiples) == 1 else -k
             if times in multiples:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from backproof.language import syntax as ast
 from backproof.working.mending.chains import (
@@ -54,14 +53,14 @@ def sum_edits(
         plain = isinstance(first.body, ast.Number) or isinstance(second.body, ast.Number)
         yield edit((1.06 if inside else 0.93) + (0.05 if plain else 0.0), turned, TURNED)
     elif len(parts) > 1:
-        flipped = [replace(p, minus=not p.minus, sign=ast.NOWHERE) for p in parts]
+        flipped = [p._replace(minus=not p.minus, sign=ast.NOWHERE) for p in parts]
         yield edit(1.12, sorted(flipped, key=lambda p: p.minus), SIGN)
     if len(parts) > 1:
         yield Edit(1.15 + deep, put, apply("neg", total(parts, spelling)), SIGN)
-        squared = [replace(p, body=_first_squared(p.body, spelling)) for p in parts]
+        squared = [p._replace(body=_first_squared(p.body, spelling)) for p in parts]
         yield edit(1.6, squared, POWER)
     for k, part in enumerate(parts):
-        flipped_one = replace(part, minus=not part.minus, sign=ast.NOWHERE)
+        flipped_one = part._replace(minus=not part.minus, sign=ast.NOWHERE)
         cost = 0.92 if k or part.minus else 1.0
         yield edit(cost, [*parts[:k], flipped_one, *parts[k + 1 :]], SIGN)
         for new in _minus_moved(part, spelling):
@@ -72,10 +71,10 @@ def sum_edits(
                 rest.sort(key=lambda p: p.minus)
             yield edit(1.12, rest, TERM_EXTRA)
             if len(rest) == 1 and rest[0].minus:
-                yield edit(1.2, [replace(rest[0], minus=False)], COMPLEMENT)
+                yield edit(1.2, [rest[0]._replace(minus=False)], COMPLEMENT)
         power = parts[-1].body
         if isinstance(power, ast.Apply) and power.op == "pow":  # `a - b**2` -> `(a - b)**2`
-            inner = total([*parts[:-1], replace(parts[-1], body=power.args[0])], spelling)
+            inner = total([*parts[:-1], parts[-1]._replace(body=power.args[0])], spelling)
             yield Edit(1.3 + deep, put, apply("pow", inner, power.args[1]), BRACKET)
     if len(parts) == 2:
         yield Edit(1.4 + deep, put, apply("mul", parts[0].body, parts[1].body), OPERATOR)
@@ -110,21 +109,21 @@ def _minus_moved(part: Term, spelling: Spelling) -> Iterator[Term]:
         if call.op in ("transpose", "eye", "ones", "zeros") or not (part.minus or minus):
             continue
         turned = arg.args[0] if minus and isinstance(arg, ast.Apply) else apply("neg", arg)
-        body = replace(factor, body=spelling.remade(call, args=(turned,)))
+        body = factor._replace(body=spelling.remade(call, args=(turned,)))
         whole = product([*inner[:m], body, *inner[m + 1 :]])
         yield Term(not part.minus, whole)
 
 
 def _first_squared(body: ast.Expr, spelling: Spelling) -> ast.Expr:
     parts = factors(body, spelling)
-    first = replace(parts[0], body=apply("pow", parts[0].body, number(2)))
+    first = parts[0]._replace(body=apply("pow", parts[0].body, number(2)))
     return product([first, *parts[1:]])
 
 
 def _turned(parts: Sequence[Term], minus: bool) -> list[Term]:
     """The terms as they read inside a bracket with this sign in front."""
     return [
-        replace(p, minus=p.minus != minus, sign=ast.NOWHERE if minus else p.sign) for p in parts
+        p._replace(minus=p.minus != minus, sign=ast.NOWHERE if minus else p.sign) for p in parts
     ]
 
 
@@ -160,16 +159,15 @@ def _bracketed(parts: Sequence[Term], put: Put, deep: float, spelling: Spelling)
                 held = Term(False, product(led(inner[cut:])))
                 for high in {k + 1, last} if k < last else ():
                     group = total([held, *parts[k + 1 : high + 1]], spelling)
-                    tail = replace(inner[cut], body=group)
-                    whole = replace(part, body=product([*inner[:cut], tail]))
+                    tail = inner[cut]._replace(body=group)
+                    whole = part._replace(body=product([*inner[:cut], tail]))
                     new = [*parts[:k], whole, *parts[high + 1 :]]
                     yield Edit(near, put, total(new, spelling), BRACKET)
-            held = replace(part, body=product(inner[:cut]))
+            held = part._replace(body=product(inner[:cut]))
             for low in {k - 1, 0} if k else ():
-                first = replace(parts[low], minus=parts[low].minus and not low)
+                first = parts[low]._replace(minus=parts[low].minus and not low)
                 group = total([first, *parts[low + 1 : k], held], spelling)
-                whole = replace(
-                    parts[low],
+                whole = parts[low]._replace(
                     body=product([Factor("mul", group), *inner[cut:]]),
                     minus=parts[low].minus and bool(low),
                 )
@@ -189,17 +187,17 @@ def _unbracketed(
             held = inner[end].body
             if not (isinstance(held, ast.Apply) and held.op in ADDITIVE) or inner[end].op == "div":
                 continue
-            split = [replace(t, sign=ast.NOWHERE) for t in terms(held, spelling)]
+            split = [t._replace(sign=ast.NOWHERE) for t in terms(held, spelling)]
             if end:
                 kept = split[0]
-                front = [*inner[:end], replace(inner[end], body=kept.body)]
+                front = [*inner[:end], inner[end]._replace(body=kept.body)]
                 whole = [Term(part.minus != kept.minus, product(front), part.sign)]
                 new = [*parts[:k], *whole, *split[1:], *parts[k + 1 :]]
             else:
                 kept = split[-1]
-                back = [replace(inner[0], body=kept.body), *inner[1:]]
-                start = replace(split[0], minus=part.minus != split[0].minus, sign=part.sign)
-                whole = [replace(kept, body=product(back))]
+                back = [inner[0]._replace(body=kept.body), *inner[1:]]
+                start = split[0]._replace(minus=part.minus != split[0].minus, sign=part.sign)
+                whole = [kept._replace(body=product(back))]
                 new = [*parts[:k], start, *split[1:-1], *whole, *parts[k + 1 :]]
             yield Edit(BRACKET_COST + deep, put, total(new, spelling), BRACKET)
 
@@ -221,18 +219,18 @@ def _moved_in(
             if high - low < 2 or high > len(parts):
                 continue
             if low < k:  # `1 - log(D)` -> `log(1 - D)`
-                group = [*parts[:k], replace(part, body=arg), *parts[k + 1 : high]]
+                group = [*parts[:k], part._replace(body=arg), *parts[k + 1 : high]]
                 merged = spelling.remade(call, args=(total(group, spelling),))
                 yield edit([Term(False, merged), *parts[high:]])
             else:
                 group = [Term(False, arg), *_turned(parts[k + 1 : high], part.minus)]
                 merged = spelling.remade(call, args=(total(group, spelling),))
-                yield edit([*parts[:k], replace(part, body=merged), *parts[high:]])
+                yield edit([*parts[:k], part._replace(body=merged), *parts[high:]])
     elif m == len(inner) - 1 and k < len(parts) - 1:
         group = [Term(False, arg), *_turned(parts[k + 1 :], part.minus)]
         merged = spelling.remade(call, args=(total(group, spelling),))
-        body = product([*inner[:m], replace(inner[m], body=merged)])
-        yield edit([*parts[:k], replace(part, body=body)])
+        body = product([*inner[:m], inner[m]._replace(body=merged)])
+        yield edit([*parts[:k], part._replace(body=body)])
 
 
 def _moved_out(
@@ -245,19 +243,19 @@ def _moved_out(
     held = terms(call.args[0], spelling)
     for cut in range(1, len(held)):
         shorter = spelling.remade(call, args=(total(held[:cut], spelling),))
-        body = product([*inner[:m], replace(inner[m], body=shorter), *inner[m + 1 :]])
+        body = product([*inner[:m], inner[m]._replace(body=shorter), *inner[m + 1 :]])
         moved = _turned(held[cut:], part.minus)
-        new = [*parts[:k], replace(part, body=body), *moved, *parts[k + 1 :]]
+        new = [*parts[:k], part._replace(body=body), *moved, *parts[k + 1 :]]
         yield Edit(1.3 + deep, put, total(new, spelling), BRACKET)
         if len(inner) > 1:  # `c*log(a - b)` -> `c*(log(a) - b)`
             group = total([Term(False, shorter), *held[cut:]], spelling)
-            body = product([*inner[:m], replace(inner[m], body=group), *inner[m + 1 :]])
-            new = [*parts[:k], replace(part, body=body), *parts[k + 1 :]]
+            body = product([*inner[:m], inner[m]._replace(body=group), *inner[m + 1 :]])
+            new = [*parts[:k], part._replace(body=body), *parts[k + 1 :]]
             yield Edit(1.3 + deep, put, total(new, spelling), BRACKET)
         elif cut == len(held) - 1:  # `log(1 - D)` -> `1 - log(D)`
             last = spelling.remade(call, args=(held[-1].body,))
             front = _turned(held[:cut], part.minus)
-            final = replace(held[-1], body=last, minus=held[-1].minus != part.minus)
+            final = held[-1]._replace(body=last, minus=held[-1].minus != part.minus)
             new = [*parts[:k], *front, final, *parts[k + 1 :]]
             yield Edit(1.35 + deep, put, total(new, spelling), BRACKET)
 
@@ -271,27 +269,27 @@ def _divided(
     assert isinstance(call, ast.Apply)
 
     def edit(new: Sequence[Factor]) -> Edit:
-        changed = replace(parts[k], body=product(new))
+        changed = parts[k]._replace(body=product(new))
         whole = total([*parts[:k], changed, *parts[k + 1 :]], spelling)
         return Edit(1.35 + deep, put, whole, BRACKET)
 
     for high in range(m + 2, len(inner) + 1):
         arg = product([Factor("mul", call.args[0]), *inner[m + 1 : high]])
-        merged = replace(inner[m], body=spelling.remade(call, args=(arg,)))
+        merged = inner[m]._replace(body=spelling.remade(call, args=(arg,)))
         yield edit([*inner[:m], merged, *inner[high:]])
     for low in range(m if inner[m].op != "div" else 0):
-        middle = replace(inner[m], body=call.args[0])
-        arg = product([replace(inner[low], op="mul"), *inner[low + 1 : m], middle])
+        middle = inner[m]._replace(body=call.args[0])
+        arg = product([inner[low]._replace(op="mul"), *inner[low + 1 : m], middle])
         merged = Factor(inner[low].op, spelling.remade(call, args=(arg,)), inner[low].sign)
         yield edit([*inner[:low], merged, *inner[m + 1 :]])
     if len(terms(call.args[0], spelling)) > 1:
         return
     held = factors(call.args[0], spelling)
     for cut in range(1, len(held)):
-        kept = replace(inner[m], body=spelling.remade(call, args=(product(held[:cut]),)))
+        kept = inner[m]._replace(body=spelling.remade(call, args=(product(held[:cut]),)))
         yield edit([*inner[:m], kept, *held[cut:], *inner[m + 1 :]])
         if held[cut].op != "div":
             last = spelling.remade(call, args=(product(led(held[cut:])),))
-            first = [replace(held[0], op=inner[m].op, sign=inner[m].sign), *held[1:cut]]
+            first = [held[0]._replace(op=inner[m].op, sign=inner[m].sign), *held[1:cut]]
             tail = Factor(held[cut].op, last, held[cut].sign)
             yield edit([*inner[:m], *first, tail, *inner[m + 1 :]])

@@ -8,6 +8,7 @@ from typing import Any
 from backproof.calculus.elaborate import Elaborator
 from backproof.calculus.evaluate import Evaluator, align
 from backproof.calculus.model import Model
+from backproof.errors import BackproofError, ShapeProblem
 from backproof.language import syntax as ast
 from backproof.operators.node import Node
 
@@ -24,11 +25,13 @@ class CachedElaborator(Elaborator):
             plain.denominator,
         )  # fmt: skip
         self._known: dict[int, tuple[ast.Expr, Node]] = {}
+        self._made: dict[tuple[str, int, int], Node | None] = {}
         self._open = 0
 
     def adopt(self, other: CachedElaborator) -> None:
         """Knows what another one knows already."""
         self._known, self._open, self.loops = other._known, other._open, other.loops
+        self._made = other._made
 
     def opened(self) -> None:
         """Loops opened so far belong to the whole claim."""
@@ -44,7 +47,16 @@ class CachedElaborator(Elaborator):
 
     def _chain(self, expr: ast.Apply) -> Node:
         left, right = self.node(expr.args[0]), self.node(expr.args[1])
-        return self._at(expr.op_span, lambda: self.graph.make(expr.op, left, right))
+        pair = (expr.op, left.id, right.id)
+        if pair not in self._made:
+            try:
+                self._made[pair] = self.graph.make(expr.op, left, right)
+            except BackproofError:
+                self._made[pair] = None
+        made = self._made[pair]
+        if made is None:  # nobody reads why a candidate does not fit
+            raise ShapeProblem("the candidate does not fit.")
+        return made
 
 
 MOST_ENTRIES = 4_000_000
