@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.engine.common import SIAMESE, model_of
+from tests.engine.common import SIAMESE, agrees, model_of
 
 pytest.importorskip("numba")
 
@@ -130,3 +130,36 @@ def test_an_epoch_in_single_precision_is_close_to_double() -> None:
         assert value > 0
     for n, a in ends["float64"].items():
         np.testing.assert_allclose(ends["float32"][n], a, rtol=1e-5, atol=1e-6)
+
+
+# Sizes at which a product has whole groups of rows and a rest, and at which entries are written
+# in one loop over the whole array unless something is read in another order.
+LAYOUTS = {
+    "one row": "given x in R[1, 7]\nlearn W in R[7, 5], V in R[5, 6]\nL = sumsq(tanh(x @ W) @ V)",
+    "rows": "given X in R[9, 6]\nlearn W in R[6, 11]\nL = sum(tanh(X @ W))",
+    "fewer rows than a group": "given X in R[2, 3]\nlearn W in R[3, 40]\nL = sumsq(X @ W)",
+    "transposed": "given X in R[9, 10]\nlearn W in R[10, 9]\nL = sum(exp(0.1*X * W.T) * (W.T + X))",
+    "broadcast": "given X in R[9, 10]\nlearn b in R[1, 10], c in R[9]\nL = sum(tanh(X*X + b) * X)"
+                 " + sum(sin(X + c @ ones(1, 10)))",
+    "a part of what is larger": "given A in R[12, 11]\nlearn W in R[9, 8]\n"
+                                "P = A[1:9, 1:8]\nL = sum(exp(W * P) + sin(W) * P)",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("text", LAYOUTS.values(), ids=LAYOUTS)
+def test_loops_read_the_right_entries(text: str, dtype: str) -> None:
+    agrees(text, "numba", dtype=dtype)
+
+
+def test_entries_that_lie_alike_are_written_in_one_loop() -> None:
+    """A loop for each row would test for each of them whether arrays overlap."""
+    text = "given X in R[9, 10]\nlearn W in R[9, 10]\nL = sum(exp(0.1*X * W))"
+    model = model_of(text)
+    f = compile_gradient(model, "L", engine="numba")
+    rng = np.random.default_rng(0)
+    f(**{n: rng.normal(size=(9, 10)) for n in f.names})
+    assert "in range(90):" in f.source
+    small = compile_gradient(model_of(text.replace("9, 10", "2, 3")), "L", engine="numba")
+    small(**{n: rng.normal(size=(2, 3)) for n in small.names})
+    assert "in range(6):" not in small.source

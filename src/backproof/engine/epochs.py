@@ -313,7 +313,7 @@ def _numba_source(plan: Plan, w: Any) -> str:
         ]
     lines += [f"        {line}" for line in typed(w.body, plan.dtype)]
     lines.append(f"        losses += {w.results[VALUE]}")
-    flat: list[str] = []
+    flat = [f"    {view} = {array}.reshape({size})" for array, (view, size) in w.flat.items()]
     for n in plan.learned:  # one long loop over the entries, whatever their shape is
         size, g = prod(plan.taken.cores[n]), w.results[n]
         views = {word[n]: f"w_{speed[n]}", speed[n]: f"f_{speed[n]}"}

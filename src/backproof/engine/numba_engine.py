@@ -66,6 +66,7 @@ def function_source(
         if shape:
             test = " or ".join(f"{word}.shape[{k}] != {n}" for k, n in enumerate(shape))
             head.append(f"    if {test}: raise Again")
+    lines += [f"{view} = {array}.reshape({size})" for array, (view, size) in w.flat.items()]
     head += [f"    {line}" for line in (*lines, *typed(w.body, dtype))]
     numbers = [w.results[n] for n in program.outputs if not taken.results[n]]
     where = {n: places[w.results[n]] for n in arrays_out(program, taken)}

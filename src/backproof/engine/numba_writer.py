@@ -36,6 +36,8 @@ CHEAP = frozenset(
 MOST_INLINED = 400  # characters of an entry before it gets an array of its own
 FEW = 4  # entries of a row from which loops along it pay
 BLAS = 4_000  # multiplications from which a product is left to BLAS
+ROWS = 4  # rows of the right factor that a product adds in one pass over a row of the result
+LONG = 64  # entries from which one loop over a whole array is better than one for each row
 RESERVED = ("np", "math", "F", "acc", "top", "best", "square_", "power_", "sigmoid_", "softplus_",
             "relu_", "step_", "sign_", "log_", "sqrt_", "exp_", "tanh_", "Again",
             "range", "order", "rate", "momentum", "step", "steps", "losses", "flat",
@@ -75,6 +77,9 @@ class Writer:
         self.body: list[str] = []
         self.tables: dict[str, Any] = {}
         self.results: dict[str, str] = {}
+        self.flat: dict[str, tuple[str, int]] = {}  # array -> (its view as one row, entries)
+        # Indices that are read as one index, that index, and the shape that they run over.
+        self.along: tuple[tuple[str, ...], str, tuple[int, ...]] = ((), "", ())
         self.words = {self.arguments[n]: n for n in program.inputs}
         self.users: dict[int, list[Node]] = {}
         for n in self.order:
@@ -117,7 +122,8 @@ class Writer:
             name = self.held[node.id]
             labels = [*(env[v] for v in node.loops), *core]
             own = [i for i, n in zip(labels, self.axes(node), strict=True) if n != 1]
-            return f"{name}[{', '.join(own)}]" if own else name
+            shape = tuple(n for n in self.axes(node) if n != 1)
+            return self.at(name, own, shape) if own else name
         if node.name is not None:
             return self.input(node.name, core)
         if self.is_outer(node):
@@ -134,7 +140,7 @@ class Writer:
         if self.taken.kinds[name] in ("float", "number"):
             return word
         if len(shape) == len(core):
-            return f"{word}[{', '.join(core)}]"
+            return self.at(word, core, shape)
         long = [i for i, n in zip(core, self.taken.cores[name], strict=True) if n != 1]
         return f"{word}[{', '.join(long or ['0'] * len(shape)) or '()'}]"
 
@@ -145,6 +151,15 @@ class Writer:
         name = f"_m{node.id}"
         self.tables[name] = np.array([[float(v) for v in row] for row in node.params[0]])
         return f"{name}[{', '.join(core)}]"
+
+    def at(self, array: str, index: Sequence[str], shape: tuple[int, ...]) -> str:
+        """An entry of an array that lies in memory row after row."""
+        indices, one, sizes = self.along
+        if not indices or (tuple(index), shape) != (indices, sizes):
+            return f"{array}[{', '.join(index)}]"
+        if array not in self.flat:
+            self.flat[array] = (self.fresh(), prod(shape))
+        return f"{self.flat[array][0]}[{one}]"
 
     # --- statements --------------------------------------------------------------------------
 
@@ -220,8 +235,30 @@ class Writer:
             self._nest(loops, [f"acc = {start}", *_nested(bound, [take.format(x=entry)]),
                                f"{target} = acc"])  # fmt: skip
         else:
-            self._nest(loops, [f"{target} = {self.entry(node, env, core)}"])
+            self._each(name, own, loops, node, env, core)
         self.held[node.id] = name
+
+    def _each(
+        self, name: str, own: Sequence[str], loops: Sequence[tuple[str, int]], node: Node,
+        env: Env, core: Core,
+    ) -> None:  # fmt: skip
+        """Writes every entry: in one loop where all that is read lies alike, else row by row.
+
+        Short inner loops cost more than their entries: each row begins with the compiler's
+        tests of whether arrays overlap.
+        """
+        shape = tuple(n for _, n in loops)
+        if len(loops) > 1 and prod(shape) >= LONG and tuple(own) == tuple(i for i, _ in loops):
+            before, one = dict(self.flat), self.index()
+            self.along = (tuple(own), one, shape)
+            text = f"{self.at(name, own, shape)} = {self.entry(node, env, core)}"
+            self.along = ((), "", ())
+            if not {*own} & {*re.findall(r"\w+", text)}:
+                self._nest([(one, prod(shape))], [text])
+                return
+            self.flat = before
+        target = f"{name}[{', '.join(own)}]" if own else name
+        self._nest(loops, [f"{target} = {self.entry(node, env, core)}"])
 
     def _down(
         self, node: Node, loops: Sequence[tuple[str, int]], bound: Sequence[tuple[str, int]]
@@ -244,19 +281,30 @@ class Writer:
             if a and b:
                 self.body.append(f"np.dot({a}, {b}, {name})")
                 return True
-        if m == 1 or n < FEW or k == 1:
+        if n < FEW or k == 1:
             return False
-        if y.op.name == "transpose" and y.id not in self.held and k > n:
+        if y.op.name == "transpose" and y.id not in self.held and (m == 1 or k > n):
             return False
-        i, j, r = self.index(), self.index(), self.index()
-        rows = [(i, m)]
-        left = self.entry(x, {}, (i, r))
-        right = self.entry(y, {}, (r, j))
-        self._nest(rows, [
-            *_nested([(j, n)], [f"{name}[{i}, {j}] = 0.0"]),
-            *_nested([(r, k)], [f"acc = {left}",
-                                *_nested([(j, n)], [f"{name}[{i}, {j}] += acc * {right}"])]),
-        ])  # fmt: skip
+        i = self.index() if m > 1 else "0"
+        j, r = self.index(), self.index()
+        place = f"{name}[{i}, {j}]" if m > 1 else f"{name}[{j}]"
+        whole = k - k % ROWS
+        lines = _nested([(j, n)], [f"{place} = 0.0"])
+        if whole:  # several rows at once, since each pass reads and writes the row of the result
+            at = [r, *(f"({r} + {q})" for q in range(1, ROWS))]
+            factors = [self.fresh() for _ in at]
+            terms = [f"{f} * {self.entry(y, {}, (q, j))}" for f, q in zip(factors, at, strict=True)]
+            lines += [
+                f"for {r} in range(0, {whole}, {ROWS}):",
+                *(f"    {f} = {self.entry(x, {}, (i, q))}"
+                  for f, q in zip(factors, at, strict=True)),
+                *(f"    {line}" for line in _nested([(j, n)], [f"{place} += {' + '.join(terms)}"])),
+            ]  # fmt: skip
+        if whole < k:
+            added = _nested([(j, n)], [f"{place} += acc * {self.entry(y, {}, (r, j))}"])
+            lines += [f"for {r} in range({whole}, {k}):", f"    acc = {self.entry(x, {}, (i, r))}",
+                      *(f"    {line}" for line in added)]  # fmt: skip
+        self._nest([(i, m)] if m > 1 else [], lines)
         return True
 
     def _operand(self, node: Node) -> str:
@@ -333,8 +381,7 @@ class Writer:
         else:
             own = tuple(i for i, n in zip(core, self.axes(node), strict=True) if n != 1)
             own = own or ("0",) * len(shape)
-        place = f"[{', '.join(own)}]"
-        self._nest(loops, [f"{word}{place} = {self.entry(node, env, core)}"])
+        self._each(word, own, loops, node, env, core)
         self.results[name] = word
 
 
