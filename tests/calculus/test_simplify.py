@@ -9,7 +9,7 @@ import pytest
 from backproof.calculus import ratios
 from backproof.calculus.backward import Backward
 from backproof.calculus.model import Model, build_model
-from backproof.calculus.notation import text
+from backproof.calculus.notation import syntax, text
 from backproof.calculus.products import Products
 from backproof.calculus.simplify import Simplifier
 from backproof.errors import InternalContradiction, Source
@@ -141,7 +141,7 @@ Z2 = W2 @ A1
 A2 = sigmoid(Z2)
 L = bce(A2, Y)
 """
-    assert gradient(sheet, "W1") == "(W2.T @ (A2 - Y))*step(Z1) @ X.T/m"
+    assert gradient(sheet, "W1") == "((W2.T @ (A2 - Y))*step(Z1)) @ X.T/m"
 
 
 def test_a_symmetric_matrix_is_its_transpose() -> None:
@@ -235,3 +235,18 @@ def test_deviations_from_a_mean_are_noted() -> None:
     short = Simplifier(model)
     short(model.node(parse_expression(Source("test", "sum(x - μ)"))))
     assert list(short.notes) == ["μ is the mean of x, so the differences sum to zero"]
+
+
+def test_a_sign_stands_before_a_sum() -> None:
+    sheet = """
+given X, T in R[N, d]
+learn g in R[1, d], s in Rpos
+H = X/s
+Y = g*H
+L = sumsq(Y - T)/2
+"""
+    assert "sum(-" not in gradient(sheet, "s")
+    model = model_of("given H, Y, T in R[N, d]\nlearn g in R[1, d]\nL = sum(g*H*(Y - T))\n")
+    node = model.node(parse_expression(Source("test", "sum(-(g*H*(Y - T)), axis=0)")))
+    short = Simplifier(model)(node)
+    assert text(syntax(short)) == "-g*sum(H*(Y - T), axis=0)"

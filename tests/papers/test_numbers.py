@@ -145,3 +145,12 @@ def test_shapes_as_on_paper(text: str, verdict: str) -> None:
     script = READER.read(f"[q01-dimensions]\nshape(Xb) = {text}\n", "x")
     (found,) = [one for one in MARKER.mark(script) if one.answer]
     assert found.verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("zA1", "3 × 1 (a column of 3)"), ("z2", "that of a number")]
+)
+def test_a_shape_is_told_as_on_paper(name: str, said: str) -> None:
+    script = READER.read(f"[q06-forward]\nshape({name}) = 7 × 8\n", "x")
+    (found,) = [one for one in MARKER.mark(script) if one.answer]
+    assert (found.verdict, found.reason) == ("wrong", f"the shape is {said}.")

@@ -142,3 +142,11 @@ def test_what_an_encoding_cannot_write(text: str, encoding: str, expected: str) 
 @given(st.text())
 def test_any_text_can_be_written(text: str) -> None:
     writable(text, "ascii").encode("ascii")
+
+
+def test_a_sum_is_broken_between_its_terms_rather_than_within_one() -> None:
+    text = "+ γ*(Y - T)/sqrt(V + 0.01) - γ*sum(H*(Y - T), axis=0)*(X - μ)/(N*(V + 0.01))"
+    pieces = [text[a:b] for a, b in wrap_formula(text, 66)]
+    assert pieces == [
+        "+ γ*(Y - T)/sqrt(V + 0.01)", "- γ*sum(H*(Y - T), axis=0)*(X - μ)/(N*(V + 0.01))"
+    ]  # fmt: skip

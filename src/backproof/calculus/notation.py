@@ -81,6 +81,8 @@ def _apply(op: str, args: tuple[ast.Expr, ...], options: tuple[tuple[str, ast.Ex
         left = _at_least(level if level != _COMPARISON else _SUM, args[0])
         if op == "mul" and isinstance(args[0], ast.Apply) and args[0].op == "matmul":
             left = f"({left})"  # (A @ B)*C: not needed, but easier to read
+        if op == "matmul" and _factors(args[0]) > 1:
+            left = f"({left})"  # (A*B) @ C: what A*B @ C means only if read from the left
         return f"{left}{sign}{_at_least(level + 1, args[1])}"
     if op == "neg":
         inner = _at_least(_PRODUCT, args[0])
@@ -90,6 +92,19 @@ def _apply(op: str, args: tuple[ast.Expr, ...], options: tuple[tuple[str, ast.Ex
     if op == "transpose":
         return f"{_at_least(_POSTFIX, args[0])}.T"
     return f"{op}({', '.join([*map(text, args), *(f'{k}={text(v)}' for k, v in options)])})"
+
+
+def _factors(expr: ast.Expr) -> int:
+    """How many factors an elementwise product has, plain numbers left out."""
+    match expr:
+        case ast.Apply(op="mul" | "div", args=(left, right)):
+            return _factors(left) + _factors(right)
+        case ast.Apply(op="neg", args=(inner,)):
+            return _factors(inner)
+        case ast.Number():
+            return 0
+        case _:
+            return 1
 
 
 def _at_least(level: int, expr: ast.Expr) -> str:

@@ -226,6 +226,9 @@ class Simplifier(Entries):
         if axis is not None and inside.op.powers:
             still, inside = self._apart(inside, axis)
             outside.append(still)
+            if inside.op.signs == (-1,):  # taken apart, it may be written with a sign of its own
+                outside.append(self.graph.number(-1))
+                (inside,) = inside.args
         core = self._known_sum(inside, axis) or self._inner(inside) or (
             self._split_sum(inside, axis)
         )  # fmt: skip

@@ -39,9 +39,17 @@ def other_line(sheet: PaperSheet, item: Item, text: str, judge: SymbolicJudge) -
     return Line(item.id, text, verdict, share, reason, mistake)
 
 
+def _said(shape: str) -> str:
+    """`(3,)` as one says it: 3 × 1, a column of 3; `()` is a number; `(3, m)` 3 × m."""
+    sizes = [d for d in re.split(r",\s*", shape.strip("()")) if d]
+    if not sizes:
+        return "that of a number"
+    return " × ".join(sizes) if len(sizes) > 1 else f"{sizes[0]} × 1 (a column of {sizes[0]})"
+
+
 def _shape(sheet: PaperSheet, item: Item, text: str) -> tuple[str, str]:
     """`(3, 2)`, `3 × 2`, `[3, 2]`, `R^{3×2}`; `()` or `1` a number; names of dimensions too."""
-    told = "right." if item.answer == text.strip() else f"the shape is {item.answer}."
+    told = "right." if item.answer == text.strip() else f"the shape is {_said(item.answer)}."
     bare = text.strip().strip("$ ").replace("\\times", "×").replace(";", ",").replace("·", "×")
     bare = re.sub(r"^(?:R|ℝ|\\mathbb\{R\})\s*(?:\^|(?=\[)|$)", "", bare).strip(" {}()[]")
     if re.search(r"[×x]|\bby\b", bare):

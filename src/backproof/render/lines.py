@@ -98,7 +98,9 @@ def _broken(
         far = start + _reach(text, start, room)
         near = start + max(1, (far - start) // 2)
         fitting = [at for at in rank if start < at <= far]
-        late = [at for at in fitting if at >= near]
+        # an outer sum is broken between its terms also where the line is then a little short
+        early = start + max(1, (far - start) // 3)
+        late = [at for at in fitting if at >= near or (rank[at] == 0 and at >= early)]
         at = 0
         if late:
             at = max(late, key=lambda a: (-rank[a], a))

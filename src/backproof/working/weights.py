@@ -198,14 +198,20 @@ def _minimiser() -> Iterator[Step]:
 def _threshold() -> Iterator[Step]:
     yield _heading("Weights and the threshold")
     yield from _judged(
-        "given alpha, beta in Rpos\ngiven p in (0, 1)\ngiven t in (0, 1)\n"
+        "given alpha, beta in Rpos\ngiven p in (0, 1)\n"
         "s = alpha*p/(alpha*p + beta*(1 - p))\n",
         [
             _Line("s - 1/2",
                   "(2*s - 1)*(alpha*p + beta*(1 - p)) == (alpha + beta)*(p - beta/(alpha + beta))",
                   "the output passes 1/2 exactly where p passes beta/(alpha + beta)"),
-            _Line("back", "t/((1 - t) + t) == t",
-                  "a threshold t on p is that of alpha : beta = (1 - t) : t, which add up to 1"),
+        ],
+    )  # fmt: skip
+    yield from _judged(
+        "given t in (0, 1)\nalpha = 1 - t\nbeta = t\n",
+        [
+            _Line("back", "beta/(alpha + beta) == t",
+                  "and back: a threshold t on p is set by alpha = 1 - t and beta = t, which add "
+                  "up to 1"),
         ],
     )  # fmt: skip
     yield Step(
