@@ -7,7 +7,9 @@ points before it is shown.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from functools import reduce
 
@@ -21,7 +23,8 @@ from backproof.operators.dims import ONE, SCALAR
 from backproof.operators.node import Node
 
 LONGEST = 110  # characters; a longer difference helps nobody
-SHORT = 60  # good enough to look no further
+SHORT = 40  # good enough to look no further
+SHORTER = 0.85  # of the length, where a later form is taken for its being shorter
 MOST_TERMS = 40
 Term = tuple[Fraction, tuple[Node, ...], tuple[Node, ...]]  # number, numbers, chain of matrices
 
@@ -38,12 +41,14 @@ def difference(
         return None
     best: str | None = None
     for expr in _candidates(model, left, right, simplifier or Simplifier(model)):
-        if expr is None:
-            continue
         shown = text(expr)
-        if len(shown) > LONGEST or "?" in shown or (best is not None and len(shown) >= len(best)):
+        if (
+            len(shown) > LONGEST
+            or "?" in shown
+            or (best is not None and len(shown) > SHORTER * len(best))
+        ):
             continue
-        if _same(model, left - right, model.node(expr)):
+        if _same(model, left - right, expr):
             best = shown
             if len(best) <= SHORT:
                 break
@@ -52,17 +57,42 @@ def difference(
 
 def _candidates(
     model: Model, left: Node, right: Node, simplifier: Simplifier
-) -> Iterator[ast.Expr | None]:
+) -> Iterator[ast.Expr]:
     try:
         gap = simplifier.plain(left) - simplifier.plain(right)
-        yield _Expander(model, simplifier, True).collected(gap)
-        yield syntax(simplifier.plain(gap))
-        yield _Expander(model, simplifier, False).collected(gap)
+        yield from _both(_Expander(model, simplifier, True).collected(gap))
+        yield from _both(syntax(simplifier.plain(gap)))
+        yield from _both(_Expander(model, simplifier, False).collected(gap))
     except (BackproofError, _TooWide, KeyError, RecursionError):
         return
 
 
-def _same(model: Model, gap: Node, node: Node) -> bool:
+def _both(expr: ast.Expr | None) -> Iterator[ast.Expr]:
+    """An expression without the brackets that a run of matrix products can do without; as it is."""
+    if expr is not None:
+        yield from dict.fromkeys((_run_on(expr), expr))
+
+
+def _run_on(expr: ast.Expr) -> ast.Expr:
+    """`A @ B @ C` for `A @ (B @ C)`, everywhere inside."""
+    if not isinstance(expr, ast.Apply):
+        return expr
+    args = tuple(_run_on(a) for a in expr.args)
+    if expr.op != "matmul":
+        return replace(expr, args=args)
+    left, right = args
+    spine = []
+    while isinstance(right, ast.Apply) and right.op == "matmul":
+        spine.append(right.args[1])
+        right = right.args[0]
+    return reduce(lambda a, b: ast.Apply("matmul", (a, b)), [left, right, *reversed(spine)])
+
+
+def _same(model: Model, gap: Node, expr: ast.Expr) -> bool:
+    try:
+        node = model.node(expr)
+    except BackproofError:  # a number between matrices cannot be moved out of its brackets
+        return False
     if gap.shape != node.shape:
         return False
     found = compare(model, Sides(gap, node), float_points=1, exact_points=1)
@@ -112,19 +142,47 @@ class _Expander:
         self, number: Fraction, scalars: tuple[Node, ...], chain: tuple[Node, ...]
     ) -> ast.Expr | None:
         matrices = [m for part in chain for m in self._refolded(part)]
-        at = next((k for k, m in enumerate(matrices) if k and m.shape[0] == ONE), len(matrices))
-        # A number stands where the product has become a column, as one writes it by hand.
-        parts = [*matrices[:at], *scalars, *matrices[at:]]
-        exprs = [syntax(p) for p in parts]
-        if any(e is None for e in exprs):
+        above: list[Node] = []
+        below: list[Node] = []
+        for scalar in scalars:
+            under = _inverted(scalar)
+            if under is None:
+                above.append(scalar)
+                continue
+            factor, rest = _numbered(under)
+            number /= factor
+            below += rest
+        if below and number.denominator > 1:
+            below.insert(0, self.simplifier.graph.number(number.denominator))
+            number = Fraction(number.numerator)
+        top = self._above(number, above, matrices)
+        under_line = _product("mul", _powers(below))
+        if top is None or (below and under_line is None):
             return None
-        known = [e for e in exprs if e is not None]
-        if number != 1 or not known:
+        return top if under_line is None else ast.Apply("div", (top, under_line))
+
+    def _above(
+        self, number: Fraction, scalars: list[Node], matrices: list[Node]
+    ) -> ast.Expr | None:
+        """What stands above the line: the number, the numbers with names, the matrices.
+
+        One number with a name stands where the product has become a column, as one writes it by
+        hand: W.T @ (a - y) @ x.T; where it never does, in front, as more numbers do.
+        """
+        at = next((k for k, m in enumerate(matrices) if k and m.shape[0] == ONE), len(matrices))
+        if len(scalars) > 1:
+            at = len(matrices)
+        front = [] if at < len(matrices) else _powers(scalars)
+        parts = [syntax(m) for m in matrices]
+        if at < len(matrices):
+            parts[at:at] = _powers(scalars)
+        if any(e is None for e in (*front, *parts)):
+            return None
+        if number != 1 or not (front or parts):
+            place = front if front or not parts else parts
             factor = syntax(self.simplifier.graph.number(number))
-            first = known[0] if known else None
-            known[:1] = [factor if first is None else ast.Apply("mul", (factor, first))]  # type: ignore[list-item,arg-type]
-        sign = "matmul" if matrices else "mul"
-        return reduce(lambda a, b: ast.Apply(sign, (a, b)), known)
+            place[:1] = [_product("mul", [factor, *place[:1]])]
+        return _product("mul", [*front, _product("matmul", parts)])
 
     def _refolded(self, part: Node) -> list[Node]:
         if part.op.powers == (1, 1):
@@ -216,6 +274,39 @@ class _Expander:
     def _turned(self, node: Node) -> Iterator[Term]:
         for number, scalars, chain in self.terms(node):
             yield number, scalars, tuple(m.T for m in reversed(chain))
+
+
+def _product(sign: str, parts: Sequence[ast.Expr | None]) -> ast.Expr | None:
+    """The product of what is there, from the left; None of nothing."""
+    known = [p for p in parts if p is not None]
+    return reduce(lambda a, b: ast.Apply(sign, (a, b)), known) if known else None
+
+
+def _inverted(node: Node) -> Node | None:
+    """b of 1/b."""
+    if node.op.powers == (1, -1) and node.args[0].fill == 1:
+        return node.args[1]
+    return None
+
+
+def _numbered(node: Node) -> tuple[Fraction, list[Node]]:
+    """A number as (a plain number, what it is multiplied with)."""
+    if node.fill:
+        return node.fill, []
+    if node.op.powers == (1, 1):
+        (a, one), (b, other) = map(_numbered, node.args)
+        return a * b, one + other
+    return Fraction(1), [node]
+
+
+def _powers(nodes: Sequence[Node]) -> list[ast.Expr | None]:
+    """Numbers as expressions, equal ones as a power."""
+    found: list[ast.Expr | None] = []
+    for node, times in Counter(nodes).items():
+        expr = syntax(node)
+        power = ast.Number(Fraction(times), str(times))
+        found.append(ast.Apply("pow", (expr, power)) if expr and times > 1 else expr)
+    return found
 
 
 def _single(node: Node) -> Term:
