@@ -12,8 +12,10 @@ from backproof.language.files import read_sheets
 from backproof.render.document import prose, report_lines
 from backproof.render.drawings.labels import shape_said
 from backproof.render.lines import cells, plain
+from backproof.render.table import check_lines
 from backproof.render.terminal import shape_text, show, summary, working_lines
-from backproof.render.verdicts import counts, value_text, verdict_lines
+from backproof.render.verdicts import claims_lines, counts, value_text, verdict_lines
+from backproof.working.checking import FileVerdicts
 from backproof.working.claims import Counterexample, Verdict
 from backproof.working.report import statements_of, work_file
 from backproof.working.steps import Step, Verified, Working
@@ -133,6 +135,27 @@ def test_what_is_refuted_is_shown() -> None:
     ]
 
 
+def test_a_point_is_not_shown_twice() -> None:
+    def refuted(point: dict[str, object]) -> Verdict:
+        return Verdict("a == b", 1, "refuted", "they differ.", counterexample=Counterexample(
+            point, 1.0, 2.0, None, 1.0, 2.0
+        ))  # fmt: skip
+
+    first, same, part, other = (
+        refuted(p)
+        for p in ({"x": [1.0, 2.0], "c": 3.0}, {"x": [1.0, 2.0], "c": 3.0}, {"c": 3.0}, {"c": 4.0})
+    )
+    held = Verdict("z == 2", 3, "proved", "the value is 2.")
+    rows = plain(claims_lines([first, same, held, part, other, part])).splitlines()
+    told = [row.strip() for row in rows if " at " in row or "c =" in row]
+    again = "at the same point as above"
+    assert told == ["at x = [1, 2]", "c = 3", again, again, "at c = 4", "at c = 3"]
+    lines = plain(check_lines([FileVerdicts("a.sheet", (first, same))])).splitlines()
+    assert sum(again in row for row in lines) == 1
+    lines = plain(check_lines([FileVerdicts(f, (first,)) for f in "ab"])).splitlines()
+    assert not any(again in row for row in lines)
+
+
 def test_carets_follow_a_claim_over_lines() -> None:
     text = "grad(L, W1) == diag(step(zA1)) @ W2.T @ (a2 - y) @ xA.T - D @ W2.T @ (a2 - y) @ xA.T"
     mended = text[:-4] + "xB.T"
@@ -151,6 +174,11 @@ def test_carets_follow_a_claim_over_lines() -> None:
         ([[0.5, 12.25]], "[[0.50, 12.25]]"),
         (1.5e9, "1.5e+09"),
         (float("inf"), "inf"),
+        # An entry that is not zero never reads as zero, and has no idle sign.
+        ([[0.5, -0.00004]], "[[0.500000, -0.000040]]"),
+        ([[0.5, -4.2e-12], [0.0, -0.0]], "[[0.500000, -4.2e-12], [0, 0]]"),
+        ([[123.5, -0.001]], "[[123.500, -0.001]]"),
+        ([1.5, 0.0], "[1.500, 0]"),
         ([0.25] * 7, "[0.2500, 0.2500, 0.2500, 0.2500, 0.2500, 0.2500, …]"),
     ],
 )

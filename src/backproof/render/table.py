@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from backproof.render.lines import Line, Part, cells, line, prose_lines
 from backproof.render.terminal import INDENT, WIDTH, joined
-from backproof.render.verdicts import ORDER, STYLES, counts, verdict_lines
+from backproof.render.verdicts import ORDER, STYLES, Point, counts, point_shown, verdict_lines
 
 if TYPE_CHECKING:
     from backproof.working.checking import FileVerdicts
@@ -26,8 +26,10 @@ def check_lines(
         wanted = [v for v in result.verdicts if verbose or not many or not v.holds]
         if wanted:
             lines = [line(result.file, "heading")]
+            point: Point = {}
             for verdict in wanted:
-                lines += _at_line(verdict_lines(verdict, width - 6), verdict.line)
+                lines += _at_line(verdict_lines(verdict, width - 6, point=point), verdict.line)
+                point = point_shown(verdict) or point
             groups.append(lines)
     found = Counter(v.verdict for result in results for v in result.verdicts)
     total = counts(found, f" in {len(results)} files" if many else "")

@@ -37,6 +37,8 @@ STYLES: dict[str, Style] = {
 COLUMN = 11  # the widest verdict and two blanks
 MOST_NAMES = 8  # of a counterexample's point
 MOST_ENTRIES = 6  # of a row or a column
+MORE_DECIMALS = 2  # that a whole matrix gets, so that its smallest entry does not read as zero
+Point = Mapping[str, Any]
 
 
 def claims_lines(verdicts: Sequence[Verdict], width: int = WIDTH) -> list[Line]:
@@ -44,15 +46,22 @@ def claims_lines(verdicts: Sequence[Verdict], width: int = WIDTH) -> list[Line]:
     if not verdicts:
         return []
     lines = [line("claims", "heading"), line("─" * 6, "shape")]
+    point: Point = {}
     for verdict in verdicts:
-        lines += verdict_lines(verdict, width)
+        lines += verdict_lines(verdict, width, point=point)
+        point = point_shown(verdict) or point
     lines.append(line())
     lines += prose_lines(counts(verdicts), width, INDENT, style="note")
     return lines
 
 
-def verdict_lines(verdict: Verdict, width: int = WIDTH, indent: int = INDENT) -> list[Line]:
-    """One claim: the verdict, the claim as written, why; more where it does not hold."""
+def verdict_lines(
+    verdict: Verdict, width: int = WIDTH, indent: int = INDENT, *, point: Point | None = None
+) -> list[Line]:
+    """One claim: the verdict, the claim as written, why; more where it does not hold.
+
+    point   what `point_shown` said of the last claim above that shows a point
+    """
     style = STYLES.get(verdict.verdict, "")
     at = indent + COLUMN
     word = verdict.verdict.ljust(COLUMN)
@@ -85,9 +94,18 @@ def verdict_lines(verdict: Verdict, width: int = WIDTH, indent: int = INDENT) ->
         lines += _labelled("instead", verdict.suggestion, width, at, "holds")
     if verdict.difference is not None:
         lines += _labelled("left − right", verdict.difference, width, at)
-    if verdict.counterexample is not None and verdict.verdict in ("refuted", "here"):
-        lines += _counterexample(verdict, width, at)
+    shown = point_shown(verdict)
+    if shown is not None:
+        lines += _counterexample(verdict, width, at, point or {})
     return lines
+
+
+def point_shown(verdict: Verdict) -> Point | None:
+    """The values by name that are shown below a claim, or None where none are."""
+    counter = verdict.counterexample
+    if counter is None or verdict.verdict not in ("refuted", "here") or says_the_claim(verdict):
+        return None
+    return counter.point
 
 
 def says_the_claim(verdict: Verdict) -> bool:
@@ -120,13 +138,16 @@ def _labelled(label: str, text: str, width: int, at: int, style: Style = "") -> 
     return lines
 
 
-def _counterexample(verdict: Verdict, width: int, at: int) -> list[Line]:
-    """The point, one name a line, and both sides there."""
+def _counterexample(verdict: Verdict, width: int, at: int, above: Point) -> list[Line]:
+    """The point, one name a line, and both sides there; not again what stands above."""
     counter = verdict.counterexample
     assert counter is not None
     lines: list[Line] = []
     lead = "at " if verdict.verdict == "refuted" else "not at "
     names = list(counter.point)
+    if names and all(n in above and above[n] == counter.point[n] for n in names):
+        lines += prose_lines(f"{lead}the same point as above", width, at)
+        names = []
     for name in names[:MOST_NAMES]:
         lines += _drawn(f"{lead}{name} = ", counter.point[name], width, at, columns=False)
         lead = " " * len(lead)
@@ -148,15 +169,23 @@ def _drawn(head: str, value: Any, width: int, at: int, *, columns: bool = True) 
 
 def value_text(value: Any) -> str:
     """A number or nested lists, with as many digits as are read at a glance."""
-    numbers = [abs(x) for x in _flat(value) if math.isfinite(x)]
-    most = max(numbers, default=0.0)
+    numbers = [abs(x) for x in _flat(value) if math.isfinite(x) and x]
+    most, least = max(numbers, default=0.0), min(numbers, default=0.0)
     exact = all(x == int(x) for x in numbers)
     if exact and most < 1e6:
         return _nested(value, lambda x: f"{x:.0f}")
     if most >= 1e6 or most < 1e-6:
         return _nested(value, lambda x: f"{x:.4g}")
     decimals = min(9, max(1, 3 - math.floor(math.log10(most))))
-    return _nested(value, lambda x: f"{x:.{decimals}f}")
+    if not float(f"{least:.{decimals}f}"):  # it would read as zero
+        decimals = max(decimals, min(decimals + MORE_DECIMALS, 1 - math.floor(math.log10(least))))
+    return _nested(value, lambda x: _decimal(x, decimals))
+
+
+def _decimal(x: float, decimals: int) -> str:
+    """So many decimals; `0` only for zero itself, and a power of ten for what is smaller."""
+    text = f"{x:.{decimals}f}"
+    return text if float(text) else f"{x:.1e}" if x else "0"
 
 
 def _flat(value: Any) -> Iterator[float]:
