@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import importlib.util
+import re
 import time
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from click.testing import CliRunner
 
 import backproof as bp
 from backproof.cli import main
-from backproof.render.typst import compile_pdf, document
+from backproof.render.posed import Part, Posed
+from backproof.render.typst import compile_pdf, document, whole
+from backproof.render.typst_math import string
 from backproof.working.report import Report, work_file
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -109,3 +112,39 @@ def test_without_typst_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(bp.MissingExtra, match="typst is not installed") as caught:
         compile_pdf("x")
     assert "backproof[pdf]" in caught.value.hint
+
+
+def test_no_heading_stands_over_nothing(exam: Report) -> None:
+    for version in ("blanks", "solutions"):
+        text = document(exam, version)
+        assert not re.findall(r"#part\([^\n]*\)\n#(?:part|small|heading)\(", text)
+    assert '#part("The batch as a sheet")\n#source(' in document(exam, "solutions")
+
+
+def test_blanks_say_nothing_of_how_answers_were_checked(exam: Report) -> None:
+    assert "Verified:" not in document(exam, "blanks")
+    assert "Verified:" in document(exam, "solutions")
+
+
+def test_a_box_is_named_once(exam: Report) -> None:
+    posed = {(k, 0): Posed(parts=(Part(("", "[1]"), words="[1], made of XA"),))
+             for k, one in enumerate(exam.sheets) if one.name == "q09-fill-in"}  # fmt: skip
+    assert '#note(1)[#raw("[1]"): #"made of XA"]' in document(exam, "questions", posed)
+
+
+def test_lines_in_words_are_set_as_words(exam: Report) -> None:
+    text = document(exam, "solutions")
+    (line,) = re.findall(r"\[(#[^\[]*slopes on the way 1/4 · 1/4 = 1/16.*?)\]\n", text)[:1]
+    assert line.startswith('#"')
+
+
+@needs_typst
+def test_a_source_is_not_torn_by_a_page_if_it_fits_on_one() -> None:
+    import typst
+
+    rows = string("\n".join(f"x{k} = {k}" for k in range(36)))
+    body = "".join(f"#source({rows})\n" for _ in range(6))
+    pages = typst.compile(whole("Six", body).encode(), format="svg")
+    assert len(pages) == 6  # each is more than half a page
+    torn = whole("Six", body).replace(".len() > 40", ".len() > 4")
+    assert len(typst.compile(torn.encode(), format="svg")) < 6

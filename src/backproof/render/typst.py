@@ -59,7 +59,7 @@ PREAMBLE = """\
 #let part(body) = block(above: 1.1em, below: 0.6em, sticky: true, strong(body))
 #let small(body) = block(above: 0.7em, text(size: 0.85em, style: "italic", fill: soft, body))
 #let source(body) = block(fill: luma(245), inset: 8pt, radius: 3pt, width: 100%,
-  raw(block: true, body))
+  breakable: body.split("\\n").len() > 40, raw(block: true, body))
 #let claim(icon, word, paint, body) = block(above: 0.8em, below: 0.8em,
   grid(columns: (7em, 1fr), column-gutter: 0.6em,
     text(fill: paint, weight: "bold", size: 0.9em)[#icon #word], body))
@@ -148,7 +148,7 @@ def sheet(
         if version == "solutions":
             out += working_lines(working, [w for w in sheet.asks if w is not working])
         elif version == "blanks" and blanked:
-            out += working_lines(without_key(working), ())
+            out += working_lines(without_key(working), (), answered=False)
         else:
             out.append(_to_answer(working, how))
         if how.marks and (version == "solutions" or (version == "blanks" and blanked)):
@@ -175,7 +175,9 @@ def _posed_lines(how: Posed, *, solved: bool) -> Iterator[str]:
     for part in how.parts:
         if not part.options:
             if not solved:
-                yield f"#note(1)[#raw({string(part.prompt[1])}): {_text(part.words)}]"
+                asked = part.prompt[1]
+                told = part.words.removeprefix(f"{asked}, ")  # a box, told by what leads there
+                yield f"#note(1)[#raw({string(asked)}): {_text(told)}]"
             continue
         prompt = formula(*part.prompt)
         if part.left:
@@ -225,9 +227,9 @@ def without_key(working: Working) -> Working:
 
 
 def working_lines(
-    working: Working, beside: Iterable[Working] = (), *, named: bool = True
+    working: Working, beside: Iterable[Working] = (), *, named: bool = True, answered: bool = True
 ) -> Iterator[str]:
-    """One answer, block by block."""
+    """One answer, block by block; with its checks where it is *answered*."""
     title = working.title
     if named:
         yield f"#heading(level: 4, {string(title)})"
@@ -245,11 +247,20 @@ def working_lines(
             f"width: {(rect.right - rect.left) * scale:.1f}pt, alt: {string(drawing.title)}))"
         )
     shapes: dict[str, tuple[int | str, ...]] = {}
-    for step in aligned(s for s in working.steps if not (drawn and s.kind == "tree")):
+    for step in aligned(_shown(working.steps, drawn=bool(drawn))):
         yield _step(step, shapes)
-    verified = summary(working.steps)
+    verified = summary(working.steps) if answered else ""
     if verified:
         yield f"#small({string(f'Verified: {verified}.')})"
+
+
+def _shown(steps: Sequence[Step], *, drawn: bool) -> Iterator[Step]:
+    """The steps, without the trees in text that are *drawn*, and no heading of nothing."""
+    kept = [s for s in steps if not (drawn and s.kind == "tree" and s.label != "sheet")]
+    for k, step in enumerate(kept):
+        follows = kept[k + 1] if k + 1 < len(kept) else None
+        if step.kind != "heading" or (follows is not None and follows.kind != "heading"):
+            yield step
 
 
 def _step(step: Step, shapes: dict[str, tuple[int | str, ...]]) -> str:
@@ -272,13 +283,16 @@ def _step(step: Step, shapes: dict[str, tuple[int | str, ...]]) -> str:
 
 
 def formula(latex: str, text: str) -> str:
-    """A formula; as it was written where it has no LaTeX of ours."""
+    """A formula; as it was written where it has no LaTeX of ours, which most often is in words."""
     if latex:
         try:
             return typst_math(latex)
         except FormulaError:
             pass
-    return f"#raw({string(text)})" if text else ""
+    if not text:
+        return ""
+    aligned_by_hand = "█" in text or "\n" in text
+    return f"#raw({string(text)})" if aligned_by_hand else string_text(text)
 
 
 def _path(text: str) -> str:
