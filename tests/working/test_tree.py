@@ -105,7 +105,7 @@ def test_layers_that_repeat_are_drawn_once() -> None:
         "   └─ z48 = W48 @ a47 + b48   [5 × 1]",
         "      ├─ W48   [learned, 5 × 5]",
         "      ├─ b48   [learned, 5 × 1]",
-        "      └─ … ×48 … the same layer 48 times, down to a1 = relu(z1), z1 = W1 @ x + b1",
+        "      └─ … ×48 … the same layer 48 times in all, down to a1 = relu(z1), z1 = W1 @ x + b1",
         "         └─ x   [given, 5 × 1]",
     ]
     (repeat,) = working.data["repeats"]
@@ -128,7 +128,7 @@ def test_a_recurrent_network_shares_its_weights() -> None:
     working = tree_working(model("\n".join([*text, "L = mse(h12, y)"])), "L")
     drawn = working.steps[0].text
     assert "W   [learned, 5 × 5] shared: reached along 12 paths" in drawn
-    assert "… ×12 … the same layer 12 times, down to h1 = tanh(W @ h0 + U @ x1)" in drawn
+    assert "… ×12 … the same layer 12 times in all, down to h1 = tanh(W @ h0 + U @ x1)" in drawn
 
 
 def test_residual_paths_are_counted_and_not_listed() -> None:

@@ -267,7 +267,7 @@ class _Drawing:
         equations = self.model.sheet.equations
         shown = [f"{n} = {written(equations[n].expr)}" for n in repeat.last]
         ends = ", ".join(shown if len(shown) <= 3 else repeat.last)
-        return f"… ×{repeat.times} … the same layer {repeat.times} times, down to {ends}"
+        return f"… ×{repeat.times} … the same layer {repeat.times} times in all, down to {ends}"
 
     def _name(self, name: str, again: bool, cut: bool) -> str:
         model = self.model

@@ -146,7 +146,7 @@ def _collapsed(
         last = ", ".join(repeat["names"][-period:][:4])
         stacks.append({
             "name": key, "role": "stack", "shape": (1,),
-            "rows": [f"×{times}: the same layer", f"{times} times, down to {last}"],
+            "rows": [f"×{times}: the same layer", f"{times} times in all, down to {last}"],
         })  # fmt: skip
     users: dict[str, set[str]] = {}
     for e in data["edges"]:
