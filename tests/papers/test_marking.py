@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -204,6 +205,12 @@ def test_numeric_mistakes_are_named_by_the_repair_search() -> None:
     lines = marked("[a]\nz = [0.7, 0.7]\nL = -0.828\n")
     assert lines["a.z"].mistake.startswith("a transpose")
     assert lines["a.L"].mistake == "a sign"
+
+
+def test_a_mistake_is_not_explained_by_what_is_worked_out_later() -> None:
+    """-0.211 is s times L, which is built on s; p and L cannot have been used for it."""
+    mistake = marked("[a]\nz = [0.1, 1]\nh = [0.100, 0.762]\ns = -0.211\n")["a.s"].mistake
+    assert not re.search(r"\b[Lp]\b", mistake)
 
 
 def test_a_script_may_be_read_in_many_ways() -> None:

@@ -14,9 +14,10 @@ from backproof.errors import BackproofError, Source
 from backproof.language import syntax as ast
 from backproof.language.sheet import parse_sheet
 from backproof.working.claims import REFUTED, Verdict, check_claims
+from backproof.working.mending.edits import told_mistake
 from backproof.working.mending.search import Search, read_claim
 from backproof.working.mending.trial import CachedElaborator
-from backproof.working.mending.words import token_distance
+from backproof.working.mending.words import differing, token_distance
 from backproof.working.repair import caret_diff
 
 LAYER = """
@@ -477,6 +478,48 @@ def test_the_sheets_own_words_are_preferred() -> None:
     wrong = "grad(E, x) == W @ ((a - t)*a*(1 - a))"
     right = "grad(E, x) == W.T @ ((a - t) * a * (1 - a))"
     assert plain(judged(LAYER, wrong, right)[0].suggestion) == plain(right)
+
+
+@pytest.mark.parametrize(
+    ("claim", "names"),
+    [
+        # r is built on c, so that `c == r*1/d` explains nothing; the claim may name it itself.
+        ("c == 1/d", {"a", "b", "d"}),
+        ("c == r**2/d", {"r", "d"}),
+    ],
+)
+def test_what_is_asked_is_not_mended_by_what_is_built_on_it(claim: str, names: set[str]) -> None:
+    sheet = "given a, b, d in Rpos\nc = exp(a)*b\nr = c*d\n"
+    (verdict,) = judged(sheet, claim)
+    assert verdict.suggestion is not None
+    assert set(re.findall(r"\b[abdr]\b", verdict.suggestion)) <= names
+
+
+def test_what_is_told_elsewhere_says_in_how_many_places_it_differs() -> None:
+    right = "grad(E, W) == ((a - t)*a*(1 - a)) @ x.T"
+    wrong = "grad(E, W) == ((a + t)*a*(1 - a)) @ x"
+    verdict, _ = judged(LAYER, wrong, right)
+    assert plain(verdict.suggestion) == plain(right)
+    assert "differs in 2 places" in verdict.why
+    assert caret_diff(wrong, right)[2].split() == ["^", "^"]
+    single, _ = judged(LAYER, "grad(E, W) == ((a + t)*a*(1 - a)) @ x.T", right)
+    assert plain(single.suggestion) == plain(right) and "places" not in single.why
+
+
+@pytest.mark.parametrize(
+    ("claim", "suggestion", "mistake"),
+    [
+        ("g == a - b", "g == a + b", "a sign"),
+        ("g == W @ x", "g == W.T @ x", "a transpose"),
+        ("g == a1", "g == a2", "a name"),
+        ("g == 2*a", "g == 3*a", "a number"),
+        ("g == a", "g == sum(a)", "a part of it"),
+        ("g == a*b", "g == a*(1 - b)*c", "more than one part of it"),
+        ("g == a*b", "g == a*b*c", "a part of it"),
+    ],
+)
+def test_what_was_wrong_is_named_from_the_places(claim: str, suggestion: str, mistake: str) -> None:
+    assert told_mistake(differing(claim, suggestion)) == mistake
 
 
 def test_a_dropped_path_is_found_in_the_difference() -> None:

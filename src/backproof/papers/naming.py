@@ -29,7 +29,7 @@ from backproof.working.mending.edits import (
     TRANSPOSE,
 )
 from backproof.working.mending.factors import Families
-from backproof.working.mending.pieces import Pieces
+from backproof.working.mending.pieces import Pieces, built_on, names_in
 from backproof.working.mending.spelling import Spelling
 from backproof.working.mending.trial import CachedElaborator, SharedEvaluator
 
@@ -237,10 +237,12 @@ def edits_of(
     edits = sorted(Families(spelling, pieces).of(form), key=lambda e: e.cost)[: 3 * most]
     found: list[tuple[str, str, Node]] = []
     seen = {right.id}
+    asked = item.expr
+    later = built_on(sheet.sheet, asked.id) if isinstance(asked, ast.Name) else frozenset[str]()
     for edit in edits:
         side = edit.side()
-        if item.expr in set(ast.walk(side)):
-            continue
+        if asked in set(ast.walk(side)) or later & names_in(side):
+            continue  # what is asked, or what is built on it, was not there to be used
         try:
             node = elaborator.node(side)
         except (BackproofError, RecursionError, ValueError):

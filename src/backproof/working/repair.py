@@ -20,6 +20,7 @@ from backproof.working.mending.shapes import mended_shape
 from backproof.working.mending.words import caret_diff
 
 UNPROVED = "What is suggested instead is true at every point tried; no proof was found."
+TOLD = "What is suggested instead stands elsewhere on the sheet and differs in {} places."
 
 __all__ = ["caret_diff", "mended", "mended_one"]
 
@@ -34,7 +35,8 @@ def mended_one(bench: Workbench, claim: ast.Claim, verdict: Verdict) -> Verdict:
     """The verdict with a suggestion, if it needs one and one is found.
 
     Where a fact that nobody declared would make the claim true, or where single entries of a
-    matrix are wrong, that is added to the reason; so is that a suggestion has no proof.
+    matrix are wrong, that is added to the reason; so is that a suggestion has no proof, and that
+    it differs in more than one place.
     """
     if verdict.verdict != REFUTED:
         return verdict
@@ -47,6 +49,8 @@ def mended_one(bench: Workbench, claim: ast.Claim, verdict: Verdict) -> Verdict:
         with np.errstate(all="ignore"):
             search = Search(bench, claim, verdict)
             found = search.best()
+            if found is not None and found.told > 1:
+                more.append(TOLD.format(found.told))
             if found is not None and not bench.proved(found.text):
                 more.append(UNPROVED)
             fact = search.fact()

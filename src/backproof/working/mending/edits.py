@@ -7,7 +7,7 @@ place of another.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from backproof.language import syntax as ast
@@ -54,7 +54,27 @@ NAME = "a name"
 BRACKET = "a bracket"
 COMPLEMENT = "a complement"
 EXPRESSION = "another expression"
-TOLD = "what the sheet says elsewhere"
+TOLD = "told elsewhere"  # never shown: `told_mistake` says what differs
+PART = "a part of it"
+PARTS = "more than one part of it"
+
+
+def told_mistake(places: Sequence[tuple[str, str]]) -> str:
+    """What was wrong where the sheet says elsewhere how it is, from the places that differ."""
+    found = [p for p in places if set("".join(p)) - set("() ")] or places  # but for brackets
+    if len(found) != 1:
+        return PARTS
+    ((old, new),) = found
+    if {old, new} <= {"+", "-", ""}:
+        return SIGN
+    if {old, new} <= {".T", "ᵀ", ""}:
+        return TRANSPOSE
+    if old.isidentifier() and new.isidentifier():
+        return NAME
+    if old.isdecimal() and new.isdecimal():
+        return NUMBER
+    return PART
+
 
 # On the left of a claim stands what is asked; only its own writing is mended there.
 ON_THE_LEFT = frozenset(

@@ -13,6 +13,7 @@ from functools import cached_property, lru_cache
 from backproof.calculus.model import Model
 from backproof.errors import BackproofError
 from backproof.language import syntax as ast
+from backproof.language.sheet import Sheet
 from backproof.operators.dims import ONE, SCALAR, Shape
 from backproof.working.mending.chains import apply, number, size_of
 from backproof.working.mending.edits import EXPRESSION, HINTS, WRAPS, Edit
@@ -376,6 +377,20 @@ class Pieces:
         if expr.span.end:
             self._shapes[id(expr)] = shape
         return shape
+
+
+def built_on(sheet: Sheet, name: str) -> frozenset[str]:
+    """The names whose equations depend on a name."""
+    found = {name}
+    for other in sheet.order:
+        if found & set(sheet.uses[other]):
+            found.add(other)
+    return frozenset(found - {name})
+
+
+def names_in(expr: ast.Expr) -> frozenset[str]:
+    """The names that stand in an expression."""
+    return frozenset(n.id for n in ast.walk(expr) if isinstance(n, ast.Name))
 
 
 def _is_product(expr: ast.Expr) -> bool:

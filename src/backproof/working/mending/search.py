@@ -35,15 +35,16 @@ from backproof.working.mending.edits import (
     SIZE,
     TOLD,
     Edit,
+    told_mistake,
 )
 from backproof.working.mending.factors import Families
 from backproof.working.mending.facts import missing_fact
-from backproof.working.mending.pieces import Pieces
+from backproof.working.mending.pieces import Pieces, built_on, names_in
 from backproof.working.mending.places import Weigher
 from backproof.working.mending.spelling import SIGNS, Spelling
 from backproof.working.mending.stock import Stock
 from backproof.working.mending.trial import CachedElaborator, SharedEvaluator
-from backproof.working.mending.words import token_distance, tokens
+from backproof.working.mending.words import differing, token_distance, tokens
 
 Array = Any
 MOST_CANDIDATES = 2_500
@@ -66,11 +67,15 @@ Wanted = tuple[SharedEvaluator, Array, float]
 
 @dataclass(frozen=True, slots=True)
 class Mending:
-    """A mended claim: how unlikely the edit is, the claim in full, and what was wrong."""
+    """A mended claim: how unlikely the edit is, the claim in full, and what was wrong.
+
+    told   in how many places it differs, where it is what the sheet says elsewhere and no edit
+    """
 
     score: float
     text: str
     what: str
+    told: int = 0
 
 
 class Workbench:
@@ -256,6 +261,7 @@ class Search:
         wanted = self._values(reference)
         may_circle = isinstance(other, ast.Number) or other in set(ast.walk(old))
         own = {t: t for t in truths}
+        later = self._later(other) - names_in(old)
         seen: set[int] = set()
         late = False
         discount = OWN_WORDS if own else 0.0
@@ -270,6 +276,8 @@ class Search:
             side = edit.side()
             if side in self.claim.sides:  # says nothing
                 continue
+            if later and edit.what != TOLD and later & names_in(side):
+                continue  # what is asked would be explained by what is built on it
             told = own.get(side) if own else None
             score = cost if told is None else cost - OWN_WORDS
             if best is not None and score >= best.score:
@@ -292,8 +300,17 @@ class Search:
             text = self._text(target, side)
             claim = read_claim(text)
             if claim is not None and claim.sides[target] == side and self.bench.holds(claim):
-                best = Mending(score, text, edit.what)
+                what, told_in = edit.what, 0
+                if what == TOLD:
+                    places = differing(self.claim.text, text)
+                    what, told_in = told_mistake(places), len(places)
+                best = Mending(score, text, what, told_in)
         return best
+
+    def _later(self, other: ast.Expr) -> frozenset[str]:
+        """The names that are built on what is asked, where that is a name."""
+        sheet = self.model.sheet
+        return built_on(sheet, other.id) if isinstance(other, ast.Name) else frozenset()
 
     def _missing(
         self,

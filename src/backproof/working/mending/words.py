@@ -24,6 +24,21 @@ def token_distance(a: str, b: str) -> int:
     return row[-1]
 
 
+def differing(a: str, b: str) -> list[tuple[str, str]]:
+    """The places where two texts differ, as (what stands in one, what stands in the other)."""
+    one, two = [t for t, _ in tokens(a)], [t for t, _ in tokens(b)]
+    if len(one) == len(two):
+        pairs = [(x, y) for x, y in zip(one, two, strict=True) if x != y]
+        if len(pairs) <= 2:
+            return pairs
+    matcher = SequenceMatcher(None, one, two, autojunk=False)
+    return [
+        (" ".join(one[low:high]), " ".join(two[start:end]))
+        for tag, low, high, start, end in matcher.get_opcodes()
+        if tag != "equal"
+    ]
+
+
 def caret_diff(claim: str, suggestion: str) -> tuple[str, str, str]:
     """(the claim, the suggestion, carets under the places of the claim that differ)."""
     old, new = tokens(claim), tokens(suggestion)
