@@ -253,3 +253,13 @@ def test_what_is_raised_stands_clear_of_a_slanted_letter() -> None:
     below, above = ElementTree.fromstring(write(f.parse("W_{i}^{2}")))[1:]
     assert below.tag == "mi"  # only what is raised is moved
     assert [e.tag for e in above] == ["mspace", "mn"]
+
+
+def test_a_number_above_a_wide_fraction_stays_above() -> None:
+    product = r"\, ".join(rf"a_{{{k}}}" for k in range(12))
+    loose = f.loosened(f.parse(rf"\frac{{2\, {product}}}{{n}}"), 8.0).items
+    assert loose[0] == f.parse(r"\frac{2}{n}")
+    assert loose[2:] == f.items_of(f.parse(product))
+    loose = f.loosened(f.parse(rf"\frac{{{product}}}{{n}}"), 8.0).items
+    assert loose[0] == f.parse(r"\frac{1}{n}")
+    assert loose[2:] == f.items_of(f.parse(product))

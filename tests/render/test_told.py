@@ -46,3 +46,8 @@ def test_the_names_of_a_sheet() -> None:
         "given xA, xB in R[4]  # in alpha\nlearn W1 ∈ ℝ[3, k], b = [1, 2]\nzA1 = W1 @ xA\na = zA1"
     )
     assert names_stated(sheet) == {"xA", "xB", "W1", "b", "zA1"}
+
+
+def test_sizes_of_a_shape_are_all_written_alike() -> None:
+    shown = told("O is n × k, and n counts", {"O", "n"})
+    assert shown == "<var>O</var> is n\u00a0×\u00a0k, and <var>n</var> counts"

@@ -115,6 +115,16 @@ def test_the_form_has_a_place_for_every_line(ask: Ask) -> None:
         assert label.partition("</label>")[0].partition(">")[2].strip()
 
 
+def test_a_size_that_is_a_sum_stands_in_brackets(ask: Ask) -> None:
+    text = (
+        "# Sizes\n\n```sheet one\nlet D = 2\nlet K = 3\ngiven x in R[D + 1]\n"
+        "learn W in R[D + 1, K]\nz = W.T @ x\nask shapes z\n```\n"
+    )
+    html = html_of(ask("paper", text))
+    assert r"W \in \mathbb{R}^{\left(D + 1\right) \times K}" in html
+    assert r"x \in \mathbb{R}^{D + 1}" in html
+
+
 def test_the_form_holds_no_answer(ask: Ask) -> None:
     html = html_of(ask("paper"))
     assert "-0.4 " in html  # w is given

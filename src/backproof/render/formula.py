@@ -403,8 +403,12 @@ def loosened(formula: Formula, most: float) -> Row:
             inside = loosened(item.above, most).items
             out += [head, Space(0.17), Atom("bracket", "("), *inside, Atom("bracket", ")")]
         elif isinstance(item, Fraction) and width(item.below) <= most / 2:
-            head = Fraction(Atom("number", "1"), item.below)
-            out += [head, Space(0.17), *loosened(item.above, most).items]
+            count, *rest = items_of(item.above)
+            if not (isinstance(count, Atom) and count.kind == "number"):
+                count, rest = Atom("number", "1"), [count, *rest]
+            rest = rest[1:] if rest and isinstance(rest[0], Space) else rest
+            head = Fraction(count, item.below)
+            out += [head, Space(0.17), *loosened(Row(tuple(rest)), most).items]
         elif isinstance(item, Fence) and item.left in "([" and item.right in ")]":
             inside = loosened(item.inside, most).items
             out += [Atom("bracket", item.left), *inside, Atom("bracket", item.right)]

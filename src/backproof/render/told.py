@@ -20,6 +20,7 @@ _NAME = re.compile(r"[^\W\d]\w*")
 _FORMULAS = ("equation", "numbers", "result", "local", "chain", "path", "tree")
 _STATED = re.compile(r"^\s*(?:given|learn|let)\s+(.*)|^\s*([^\W\d]\w*)\s*=", re.MULTILINE)
 _LISTED = re.compile(r"([^\W\d]\w*)\s*(?=,|in\b|∈|=)")
+_BY = "\u00a0×\u00a0"
 _WORDS = frozenset({"a", "i", "A", "I"})
 
 
@@ -50,16 +51,18 @@ def told(text: str, names: Collection[str] = ()) -> str:
 
 def _sentence(text: str, names: Collection[str]) -> str:
     text = re.sub(r"(?<![\w)\]])-(?=[\w.(])|(?<=[\w)\]]) - (?=[\w(])", _minus, text)
-    text = text.replace(" × ", "\u00a0×\u00a0")  # a shape stays on one line
+    text = text.replace(" × ", _BY)  # a shape stays on one line
     out = []
-    for k, part in enumerate(re.split(r"((?<!\w)∇?_?[^\W\d]\w*)", text)):
+    parts = re.split(r"((?<!\w)∇?_?[^\W\d]\w*)", text)
+    for k, part in enumerate(parts):
         if not k % 2:
             out.append(escape(part, quote=False))
         elif part.startswith("∇_"):
             out.append(f"∇<sub>{escape(part[2:])}</sub>")
         else:
             name = part.removeprefix("∇")
-            shown = name_html(name) if name in names else ""
+            size = parts[k - 1].endswith(_BY) or parts[k + 1].startswith(_BY)  # n × k: a shape
+            shown = name_html(name) if name in names and not size else ""
             out.append(part[: len(part) - len(name)] + (shown or escape(name, quote=False)))
     return "".join(out)
 

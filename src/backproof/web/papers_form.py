@@ -344,8 +344,14 @@ def _declared(sheet: PaperSheet, role: str) -> Iterator[str]:
 
 
 def _membership(sheet: PaperSheet, name: str, set_: ast.SetExpr) -> str:
-    r"""`W ∈ R^{3 × 4}`, `y ∈ \{0, 1\}`."""
-    dims = r" \times ".join(latex_of(sheet.model, d) for d in set_.dims)
+    r"""`W ∈ R^{3 × 4}`, `W ∈ R^{(d + 1) × k}`, `y ∈ \{0, 1\}`."""
+    sizes = [
+        rf"\left({latex_of(sheet.model, d)}\right)"
+        if len(set_.dims) > 1 and isinstance(d, ast.Apply) and d.op in ("add", "sub")
+        else latex_of(sheet.model, d)
+        for d in set_.dims
+    ]
+    dims = r" \times ".join(sizes)
     power = f"^{{{dims}}}" if dims else ""
     bounds = ", ".join(latex_of(sheet.model, b) for b in set_.bounds)
     match set_.kind:
