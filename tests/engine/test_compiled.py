@@ -197,3 +197,33 @@ def test_an_operator_without_loops_is_named() -> None:
     f = compile_gradient(model_of("learn A in R[3, 3]\nL = logdet(A)"), "L", engine="numba")
     with pytest.raises(NotAvailable, match=r"'(logdet|inv)'"):
         f(A=np.eye(3))
+
+
+@pytest.mark.parametrize("count", [1, 50, 5000])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_sums_of_few_and_of_many_numbers(count: int, dtype: str) -> None:
+    """Down columns, along rows, and of everything."""
+    text = (
+        f"given X in R[{count}, 3], Z in R[3, {count}]\nlearn b in R[1, 3], c in R[3]\n"
+        f"L = sumsq(X + b) + sumsq(Z + c @ ones(1, {count})) + sum(exp(0.1*X))"
+    )
+    rng = np.random.default_rng(0)
+    X, Z = rng.normal(size=(count, 3)).astype(dtype), rng.normal(size=(3, count)).astype(dtype)
+    b, c = rng.normal(size=(1, 3)).astype(dtype), rng.normal(size=3).astype(dtype)
+    f = compile_gradient(model_of(text), "L", engine="numpy", dtype=dtype)
+    value, gradients = f(X=X, Z=Z, b=b, c=c)
+    x, z = X.astype(float) + b, Z.astype(float) + c[:, None]
+    tight = 1e-12 if dtype == "float64" else 1e-5
+    want = (x**2).sum() + (z**2).sum() + np.exp(0.1 * X.astype(float)).sum()
+    assert value == pytest.approx(want, rel=tight)
+    np.testing.assert_allclose(gradients["b"], 2 * x.sum(0)[None], rtol=tight, atol=tight * count)
+    np.testing.assert_allclose(gradients["c"], 2 * z.sum(1), rtol=tight, atol=tight * count)
+
+
+def test_a_gradient_that_is_a_number_has_a_buffer_too() -> None:
+    text = "given x in R[3]\nlearn a in R, b in R\nL = a*sum(x) + b*a"
+    f = compile_gradient(model_of(text), "L", engine="numpy", reuse=True)
+    x, a, b = np.array([1.0, 2.0, 4.0]), np.full((1, 1), 3.0), np.full((1, 1), 5.0)
+    _, gradients = f(x=x, a=a, b=b)
+    assert gradients["a"].shape == (1, 1) and gradients["a"].item() == 12
+    assert gradients["b"].item() == 3

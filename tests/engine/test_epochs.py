@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from tests.engine.common import model_of
 
+from backproof.engine import epochs
 from backproof.engine.compiled import compile_gradient
 from backproof.engine.epochs import compile_epoch
 from backproof.errors import ShapeProblem
@@ -81,3 +82,28 @@ def test_a_batch_that_is_not_the_sheets_is_told() -> None:
     model, sizes, _ = problem(ROWS)
     with pytest.raises(ShapeProblem, match="axis 0 of X runs over the samples"):
         compile_epoch(model, "L", {"X": 0, "Y": 0}, 4, sizes, engine="numpy")
+
+
+@pytest.mark.parametrize("layout", ["C", "F"])
+def test_parameters_moved_together_and_alone_come_to_the_same_bits(
+    layout: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small parameters share one array while an epoch runs; the caller's arrays are updated."""
+    model, sizes, data = problem(ROWS)
+    rng = np.random.default_rng(1)
+    shapes = {n: tuple(d.evaluate(sizes) for d in model.shape(n)) for n in model.learned}
+    start = {n: rng.normal(size=s) for n, s in shapes.items()}
+    order = rng.permutation(23)
+    found = []
+    for most in (epochs.SMALL_PARAMETER, 5, 0):  # all together, W alone, each alone
+        monkeypatch.setattr(epochs, "SMALL_PARAMETER", most)
+        epoch = compile_epoch(model, "L", {"X": 0, "Y": 0}, 5, sizes, momentum=0.9, engine="numpy")
+        mine = {n: np.array(a, order=layout) for n, a in start.items()}
+        speeds = {n: np.zeros_like(a) for n, a in mine.items()}
+        for _ in range(2):
+            _, given, gone = epoch(data, mine, speeds, order, 0.05)
+        for n in mine:
+            assert given[n] is mine[n] and gone[n] is speeds[n]
+            assert not np.array_equal(mine[n], start[n])
+        found.append([a.tobytes() for a in (*mine.values(), *speeds.values())])
+    assert found[0] == found[1] == found[2]

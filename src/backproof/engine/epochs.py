@@ -148,7 +148,7 @@ def choose_epoch(program: Program, taken: Taken) -> tuple[str, str]:
 def _numpy(plan: Plan) -> tuple[Epoch, str]:
     from backproof.engine import numpy_engine
 
-    f, source = numpy_engine.build(plan.program, plan.taken, plan.dtype, reuse=True)
+    f, source = numpy_engine.build(plan.program, plan.taken, plan.dtype, reuse=True, checked=False)
     names, kind = plan.program.inputs, np.dtype(plan.dtype)
     work = cost(plan.program, plan.taken.sizes)
     cores = plan.taken.cores
@@ -159,37 +159,102 @@ def _numpy(plan: Plan) -> tuple[Epoch, str]:
         if plan.axes[n] else batches[n]
         for n in plan.data
     }  # fmt: skip
-    moves = {n: np.empty(cores[n], kind) for n in plan.learned}
-    subtract, multiply, add, take = np.subtract, np.multiply, np.add, np.take
+    groups = _groups(plan)
+    subtract, multiply, add = np.subtract, np.multiply, np.add
     momentum = np.asarray(plan.momentum, kind)
 
     def epoch(
         data: Arrays, parameters: Arrays, velocities: Arrays, order: Any, rate: float
     ) -> tuple[float, dict[str, Any], dict[str, Any]]:
         flat = {n: flattened(data[n], kind) for n in plan.data}
-        gather = [(flat[n], rows[n], batches[n].T if plan.axes[n] else None) for n in plan.data]
-        fixed = {**batches, **parameters, **{n: data[n] for n in plan.still}}
+        gather = [
+            (flat[n].take, rows[n], batches[n].T if plan.axes[n] else None) for n in plan.data
+        ]
+        joined = [_joined(group, cores, kind, parameters, velocities) for group in groups]
+        views = {n: p for one in joined for n, p, _ in one.views}
+        moves = [(n, m) for one in joined for n, _, m in one.views]
+        update = [(one.moves, one.velocities, one.parameters) for one in joined]
+        fixed = {**batches, **views, **{n: data[n] for n in plan.still}}
         arguments = [_core(fixed[n], cores[n], kind) for n in names]
         step = np.asarray(rate, kind)
-        update = [(n, moves[n], velocities[n], parameters[n]) for n in plan.learned]
         total, steps, size = 0.0, len(order) // plan.batch, plan.batch
         with policy(work):
             for k in range(steps):
                 chosen = order[k * size : (k + 1) * size]
-                for source_, row, turned in gather:
-                    take(source_, chosen, 0, row, "clip")
+                for take, row, turned in gather:
+                    take(chosen, 0, row, "clip")
                     if turned is not None:
                         turned[...] = row
                 value, gradients = f(*arguments)
                 total += value
-                for name, move, velocity, parameter in update:
+                for name, move in moves:
                     multiply(gradients[name], step, move)
+                for move, velocity, parameter in update:
                     multiply(velocity, momentum, velocity)
                     subtract(velocity, move, velocity)
                     add(parameter, velocity, parameter)
+        for one in joined:
+            one.leave()
         return total / max(1, steps), dict(parameters), dict(velocities)
 
     return epoch, source
+
+
+SMALL_PARAMETER = 8_192  # numbers up to which it is the calls of an update that cost
+
+
+def _groups(plan: Plan) -> list[list[str]]:
+    """The parameters that are updated together: the small ones, and each large one alone."""
+    small = [n for n in plan.learned if prod(plan.taken.cores[n]) <= SMALL_PARAMETER]
+    large = [[n] for n in plan.learned if n not in small]
+    return [small, *large] if small else large
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """Parameters one after the other in one array, their velocities in another.
+
+    views   (name, its part of the parameters, its part of the moves), in the core shape
+    apart   (the caller's array, where its numbers are now) of everything
+    """
+
+    parameters: Any
+    velocities: Any
+    moves: Any
+    views: list[tuple[str, Any, Any]]
+    apart: list[tuple[Any, Any]]
+
+    def leave(self) -> None:
+        """Writes the numbers back into the caller's arrays."""
+        for theirs, ours in self.apart:
+            theirs[...] = ours.reshape(theirs.shape)
+
+
+def _joined(
+    names: Sequence[str], cores: Mapping[str, tuple[int, ...]], kind: Any, parameters: Arrays,
+    velocities: Arrays,
+) -> _Joined:  # fmt: skip
+    """One parameter stays where it is, if it lies as it must; several are copied."""
+    size = sum(prod(cores[n]) for n in names)
+    moves, at = np.empty(size, kind), 0
+    views: list[tuple[str, Any, Any]] = []
+    apart: list[tuple[Any, Any]] = []
+    if len(names) == 1:
+        (n,) = names
+        own = parameters[n], velocities[n]
+        if all(a.dtype == kind and a.flags.c_contiguous for a in own):
+            views.append((n, own[0].reshape(cores[n]), moves.reshape(cores[n])))
+            return _Joined(own[0].reshape(-1), own[1].reshape(-1), moves, views, apart)
+    both = np.empty(size, kind), np.empty(size, kind)
+    for n in names:
+        end = at + prod(cores[n])
+        for mine, theirs in zip(both, (parameters[n], velocities[n]), strict=True):
+            part = mine[at:end]
+            part[...] = np.asarray(theirs).reshape(-1)
+            apart.append((theirs, part))
+        views.append((n, both[0][at:end].reshape(cores[n]), moves[at:end].reshape(cores[n])))
+        at = end
+    return _Joined(*both, moves, views, apart)
 
 
 def flattened(array: Any, kind: Any) -> Any:

@@ -357,13 +357,15 @@ class Writer:
         return self.dialect.numeric(self.dialect.write(node, args))
 
 
-def source(program: Program, taken: Taken, reuse: bool = False) -> tuple[str, Writer]:
+def source(
+    program: Program, taken: Taken, reuse: bool = False, checked: bool = True
+) -> tuple[str, Writer]:
     """The function as text, and what was written."""
     w = Writer(program, taken, reuse)
     w.write()
     head = [f"def f({', '.join(w.arguments.values())}):"]
     for name, word in w.arguments.items():
-        head += [f"    {line}" for line in _enter(taken, name, word)]
+        head += [f"    {line}" for line in _enter(taken, name, word, checked)]
     tail: list[str] = []
     results = [_leave(w, name, node) for name, node in program.outputs.items()]
     if VALUE in program.outputs:
@@ -380,7 +382,7 @@ def source(program: Program, taken: Taken, reuse: bool = False) -> tuple[str, Wr
     return "\n".join([*head, *(f"    {line}" for line in w.lines), *tail]) + "\n", w
 
 
-def _enter(taken: Taken, name: str, word: str) -> list[str]:
+def _enter(taken: Taken, name: str, word: str, checked: bool) -> list[str]:
     """The lines that take one argument as what it was when the function was compiled."""
     kind = taken.kinds[name]
     shape = taken.shapes[name]
@@ -389,7 +391,7 @@ def _enter(taken: Taken, name: str, word: str) -> list[str]:
     if kind == "number":
         return [f"if {word}.__class__ is ndarray: raise Again", f"{word} = float({word})"]
     check = f"if {word}.__class__ is not ndarray or {word}.shape != {shape}"
-    lines = [f"{check} or {word}.dtype is not F: raise Again"]
+    lines = [f"{check} or {word}.dtype is not F: raise Again"] if checked else []
     if kind == "cast":
         lines = [f"{word} = asarray({word}, F)", f"if {word}.shape != {shape}: raise Again"]
     if name in taken.numbers:
@@ -407,6 +409,10 @@ def _leave(w: Writer, name: str, node: Node) -> str:
     if w.is_scalar(node):
         if shape is None or (shape == () and w.taken.kinds.get(name) in ("float", "number")):
             return f"float({text})" if name != VALUE or not text.isidentifier() else text
+        if w.reuse and shape is not None:
+            own_buffer = w.buffer(shape)
+            w.lines.append(f"{own_buffer}.fill({text})")
+            return own_buffer
         return f"np.full({shape}, {text}, F)"
     own = node.name is not None or node.op.name in VIEWS or node.op.name in CONSTANT_ARRAYS
     twice = next(n for n, other in w.program.outputs.items() if other is node) != name
@@ -418,10 +424,10 @@ def _leave(w: Writer, name: str, node: Node) -> str:
 
 
 def build(
-    program: Program, taken: Taken, dtype: str, reuse: bool = False
+    program: Program, taken: Taken, dtype: str, reuse: bool = False, checked: bool = True
 ) -> tuple[Callable[..., Any], str]:
-    """(the compiled function, its source)."""
-    text, w = source(program, taken, reuse)
+    """(the compiled function, its source); with *checked* False, its arrays must be as taken."""
+    text, w = source(program, taken, reuse, checked)
     kind = np.dtype(dtype)
     names: dict[str, Any] = {**NAMESPACE, "F": kind}
     names["TOP"] = np.asarray(LARGEST_EXPONENT[kind.name], kind)

@@ -58,6 +58,7 @@ class Place:
 
 
 FEW = 128  # entries up to which the number of statements is what counts
+MOST_ADDED = 4_096  # numbers up to which a sum is a product with ones, which is called faster
 BY_NAME = ("maximum", "minimum")  # NumPy takes no third argument by position here
 Step = Callable[[Place], bool]
 
@@ -167,7 +168,13 @@ def _sum(p: Place) -> bool:
         p.start(_total(p, x))
         return True
     axis = p.node.params[0]
-    p.start(f"total({p.args[0]}, {axis}, None{p.out() or ', None'}, True)")
+    added = p.w.ints(x)[axis]
+    if added > MOST_ADDED:  # NumPy adds in pairs, which keeps the digits of long sums
+        p.start(f"total({p.args[0]}, {axis}, None{p.out() or ', None'}, True)")
+    elif axis == 0:
+        p.start(f"{p.w.constant(np.ones((1, added)))}.dot({p.args[0]}{p.out()})")
+    else:
+        p.start(f"{p.args[0]}.dot({p.w.constant(np.ones((added, 1)))}{p.out()})")
     return True
 
 
@@ -176,6 +183,8 @@ def _total(p: Place, x: Node) -> str:
     if x.id in p.w.inside:
         a, b = (x.args[0], x.args[0]) if x.op.name == "pow" else x.args
         return f"vdot({p.w.text(a)}, {p.w.text(b)}).item()"
+    if prod(p.w.ints(x)) <= MOST_ADDED and x.fill is None:
+        return f"vdot({p.w.constant(np.ones(p.w.ints(x)))}, {p.w.text(x)}).item()"
     return f"total({p.w.text(x)}, None).item()"
 
 
