@@ -263,3 +263,20 @@ def test_a_number_above_a_wide_fraction_stays_above() -> None:
     loose = f.loosened(f.parse(rf"\frac{{{product}}}{{n}}"), 8.0).items
     assert loose[0] == f.parse(r"\frac{1}{n}")
     assert loose[2:] == f.items_of(f.parse(product))
+
+
+def test_what_is_raised_above_a_wide_bracket_goes_to_its_end() -> None:
+    inside = " + ".join(f"a_{{{k}}}" for k in range(30))
+    cut = f.pieces(f.parse(rf"x = \left({inside}\right)^{{\top}}"), 12.0)
+    assert len(cut) > 3
+    assert all(f.width(piece) <= 16 for piece in cut)
+    assert write(cut[-1]).endswith(
+        '<msup><mo form="postfix" fence="true" stretchy="true" minsize="1.5em" lspace="0em" '
+        'rspace="0em">)</mo><mi mathvariant="normal">⊤</mi></msup>'
+    )
+
+
+def test_pi_scales_like_any_number() -> None:
+    sheet = bp.Sheet("given x in R[3]\nlearn w in R[3]\ny = pi*w\nL = sum(y*x)\nask forward\n")
+    (line,) = [s for s in sheet.forward().steps if s.label == "y"]
+    assert line.latex == r"y = \pi\, w"

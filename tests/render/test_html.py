@@ -15,6 +15,7 @@ from backproof.cli import main
 from backproof.render.drawings.canvas import DARK, LIGHT
 from backproof.render.html import page, style
 from backproof.render.prose import prose
+from backproof.render.typst import document
 from backproof.working.report import Report, work_file
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -273,3 +274,13 @@ def test_a_heading_is_printed_whole() -> None:
     printed = style(page=True).partition("@media print{\n")[2]
     (rule,) = re.findall(r"\.backproof h2,[^{}]*\{([^}]*)\}", printed)
     assert {"break-after:avoid", "break-inside:avoid"} <= set(rule.split(";"))
+
+
+def test_a_claim_about_values_has_no_point_to_show(tmp_path: Path) -> None:
+    path = tmp_path / "one.sheet"
+    path.write_text("given x = 2\nL = x**2\nclaim L == 5\n", encoding="utf-8")
+    report = work_file(path)
+    shown = page(report)
+    assert "refuted" in shown and "not 5" in shown
+    assert 'class="counter"' not in shown
+    assert "_at_" not in document(report)

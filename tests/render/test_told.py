@@ -18,6 +18,7 @@ Z = "<var>z</var><sub><var>A</var></sub><sup>[1]</sup>"
         ("a log is right", "a log is right"),
         ("∂zA1/∂x", f"∂{Z}/∂<var>x</var>"),
         ("times alpha", "times <var>α</var>"),
+        ("1 W1ᵀ and Aᵀ", "1 <var>W</var><sup>[1]</sup><sup>T</sup> and Aᵀ"),
         ("∇_A(AB)·G = G Bᵀ", "∇<sub>A</sub>(AB)·G = G Bᵀ"),
         ("a (1 - a), from -0.5 to 1", "a (1 − a), from −0.5 to 1"),
         ("the log-loss of `zA1 - 1` & <b>", "the log-loss of <code>zA1 - 1</code> &amp; &lt;b&gt;"),

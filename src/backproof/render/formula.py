@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -412,6 +412,9 @@ def loosened(formula: Formula, most: float) -> Row:
         elif isinstance(item, Fence) and item.left in "([" and item.right in ")]":
             inside = loosened(item.inside, most).items
             out += [Atom("bracket", item.left), *inside, Atom("bracket", item.right)]
+        elif isinstance(item, Script) and isinstance(item.base, Fence):
+            *inner, end = loosened(item.base, most).items  # what is raised goes to the bracket
+            out += [*inner, replace(item, base=end)]
         else:
             out.append(item)
     return Row(tuple(out))

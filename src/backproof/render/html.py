@@ -301,7 +301,7 @@ def _counterexample(verdict: Verdict) -> str:
     if more > 0:
         shown.append(f"and {more} more names")
     parts = "".join(f"<span>{part}</span>" for part in shown)
-    out = f'<div class="counter"><span class="label">{at}</span> {parts}</div>'
+    out = f'<div class="counter"><span class="label">{at}</span> {parts}</div>' if parts else ""
     if counter.entry is not None:
         sides = (("left", counter.left), ("right", counter.right))
         out += "".join(

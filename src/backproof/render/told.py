@@ -60,10 +60,12 @@ def _sentence(text: str, names: Collection[str]) -> str:
         elif part.startswith("∇_"):
             out.append(f"∇<sub>{escape(part[2:])}</sub>")
         else:
-            name = part.removeprefix("∇")
+            name = part.removeprefix("∇").removesuffix("ᵀ")
+            before, _, after = part.partition(name)
             size = parts[k - 1].endswith(_BY) or parts[k + 1].startswith(_BY)  # n × k: a shape
             shown = name_html(name) if name in names and not size else ""
-            out.append(part[: len(part) - len(name)] + (shown or escape(name, quote=False)))
+            raised = "<sup>T</sup>" if shown and after else after
+            out.append(before + (shown or escape(name, quote=False)) + raised)
     return "".join(out)
 
 

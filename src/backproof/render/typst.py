@@ -335,7 +335,7 @@ def verdict_block(verdict: Verdict, formulas: Mapping[str, str]) -> str:
         said = formula(formulas.get(verdict.difference, ""), verdict.difference)
         body.append(f"#note(0)[_left − right:_ {said}]")
     counter = verdict.counterexample
-    if counter is not None and word in ("refuted", "here"):
+    if counter is not None and counter.point and word in ("refuted", "here"):
         at = "at" if word == "refuted" else "not at"
         shown = [
             formula(f"{latex_name(name)} = {latex_array(value_text(value))}", name)

@@ -12,6 +12,7 @@ from backproof.calculus.latex import Latex, latex_name
 from backproof.calculus.model import Model
 from backproof.calculus.notation import text
 from backproof.language import syntax as ast
+from backproof.language.functions import CONSTANTS
 from backproof.operators.dims import ONE, SCALAR, Dim, Shape, paper_shape
 
 
@@ -51,7 +52,9 @@ class _Numbers(Container[str]):
 
     def __contains__(self, name: object) -> bool:
         leaf = self.model.leaves.get(str(name))
-        return leaf.is_number if leaf is not None else name in self.model.sheet.dimensions
+        if leaf is not None:
+            return leaf.is_number
+        return name in self.model.sheet.dimensions or name in CONSTANTS
 
 
 def step_shape(shape: Shape) -> tuple[int | str, ...]:
