@@ -42,6 +42,12 @@ def test_the_names_of_an_answer() -> None:
     assert "in the shape of <var>W</var><sup>[1]</sup>" in html
 
 
+def test_what_becomes_another_is_a_name() -> None:
+    sheet = bp.Sheet("given x in R[2]\nlearn W1 in R[3, 2]\nz1 = W1 @ x\nL = sumsq(z1)\n")
+    html = sheet.batch("m").html()
+    assert "<var>z</var><sup>[1]</sup> → <var>Z</var><sup>[1]</sup>" in html
+
+
 def test_the_names_of_a_sheet() -> None:
     sheet = (
         "given xA, xB in R[4]  # in alpha\nlearn W1 ∈ ℝ[3, k], b = [1, 2]\nzA1 = W1 @ xA\na = zA1"

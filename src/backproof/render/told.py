@@ -20,6 +20,7 @@ _NAME = re.compile(r"[^\W\d]\w*")
 _FORMULAS = ("equation", "numbers", "result", "local", "chain", "path", "tree")
 _STATED = re.compile(r"^\s*(?:given|learn|let)\s+(.*)|^\s*([^\W\d]\w*)\s*=", re.MULTILINE)
 _LISTED = re.compile(r"([^\W\d]\w*)\s*(?=,|in\b|∈|=)")
+_BECOMES = re.compile(r"([^\W\d]\w*) →")  # zA1 → ZA1: what was a name before
 _BY = "\u00a0×\u00a0"
 _WORDS = frozenset({"a", "i", "A", "I"})
 
@@ -29,6 +30,7 @@ def names_of(steps: Iterable[Step]) -> frozenset[str]:
     found: set[str] = set()
     for s in steps:
         found.update(_NAME.findall(s.text if s.kind in _FORMULAS else s.label))
+        found.update(_BECOMES.findall(s.text) if s.kind == "note" else ())
     return frozenset(n for n in found if name_html(n))
 
 
