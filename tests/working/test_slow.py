@@ -18,7 +18,7 @@ from backproof.operators.slow import FUNCTIONS, OPERATORS
 from backproof.working.samples import load_samples
 from backproof.working.slow import slow_working
 from backproof.working.slow_numbers import bar
-from backproof.working.spelled import with_latex
+from backproof.working.spelled import line_latex, with_latex
 from backproof.working.variants import variant
 
 from .sheets import AUTOENCODER, SIAMESE, lines, model
@@ -344,3 +344,9 @@ M = sumsq(u)
         (bound,) = [s for s in steps if s.label == f"‖∂{loss}/∂W‖" and s.kind == "result"]
         assert all(s.latex for s in (*factors, bound)), [s.text for s in factors if not s.latex]
         assert has in bound.latex
+
+
+def test_a_large_count_is_told_behind_a_formula() -> None:
+    shown = line_latex("‖∂L/∂W1‖ = 0.0661 → 7.48e-08, 885,000 times smaller", ())
+    assert shown.endswith(r",\; \text{885,000 times smaller}")
+    assert shown.startswith(r"\left\lVert \frac{\partial L}{\partial W^{[1]}}\right\rVert = ")
