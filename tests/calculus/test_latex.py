@@ -7,6 +7,7 @@ import pytest
 from backproof.calculus.latex import Latex, latex_name
 from backproof.errors import Source
 from backproof.language.statements import parse_expression
+from backproof.working.writing import latex_array
 
 
 @pytest.mark.parametrize(
@@ -49,3 +50,8 @@ def test_names(name: str, shown: str) -> None:
 )  # fmt: skip
 def test_expressions(text: str, shown: str) -> None:
     assert Latex({"L", "m", "y", "z"})(parse_expression(Source("test", text))) == shown
+
+
+def test_powers_of_ten_in_values() -> None:
+    assert latex_array("4.2e-12") == r"4.2 \cdot 10^{-12}"
+    assert r"1.5 \cdot 10^{9} & -2" in latex_array("[[1.5e+09, -2]]")

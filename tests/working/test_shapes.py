@@ -101,3 +101,8 @@ def test_the_indices_of_an_einsum_are_no_operand() -> None:
         model('let N = 4\ngiven x in R[N, 2]\nlearn W in R[2, 3]\nz = einsum("ni,io->no", x, W)\n')
     )
     assert any(s.label == "z" and s.shape == (4, 3) for s in working.steps)
+
+
+def test_a_size_is_not_found_to_be_one_by_stretching() -> None:
+    with pytest.raises(ShapeProblem, match="N × 1 and 1 × K"):
+        shapes_working(model("given x in R[N]\ngiven m in R[K]\nD = x - m.T\n"))

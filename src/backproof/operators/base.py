@@ -201,7 +201,8 @@ def broadcast(graph: Graph, nodes: Sequence[Node], what: str) -> Shape:
         if shape in (result, SCALAR):
             continue
         fits = len(shape) == len(result) and all(
-            (a == ONE) or graph.same(a, b) for a, b in zip(shape, result, strict=True)
+            a == ONE or (b != ONE and graph.same(a, b))  # a size is never found to be 1 here
+            for a, b in zip(shape, result, strict=True)
         )
         if not fits:
             raise misfit(what, shapes)

@@ -33,6 +33,7 @@ def latex_equation(model: Model, name: str, expr: ast.Expr) -> str:
 
 def latex_array(shown: str) -> str:
     """A value as LaTeX, from the way it is written in a line (`[[1, 2], [3, 4]]`, `1.07`)."""
+    shown = re.sub(r"(\d)e([+-]?)0*(\d+)", _power_of_ten, shown)
     if not shown.startswith("["):
         return shown
     if shown.startswith("[["):
@@ -42,6 +43,11 @@ def latex_array(shown: str) -> str:
         rows = shown.strip("[]").split(", ")
     body = r" \\ ".join(rows).replace("…", r"\cdots")
     return rf"\begin{{bmatrix}} {body} \end{{bmatrix}}"
+
+
+def _power_of_ten(found: re.Match[str]) -> str:
+    sign = found[2].strip("+")
+    return rf"{found[1]} \cdot 10^{{{sign}{found[3]}}}"
 
 
 class _Numbers(Container[str]):
