@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +153,10 @@ def test_plots_as_svg_and_text() -> None:
     assert spark([1, 2, 3]) == "▁▅█" or len(spark([1, 2, 3])) == 3
     assert spark([float("nan")]) == ""
     assert "██" in pictures_text([("a", np.array([[0.0, 1.0]]))], (1, 2))
+
+
+def test_lines_of_a_chart_differ_without_colour() -> None:
+    svg = line_chart("Loss", {n: [(1, -2.5), (2, 0.5)] for n in "abcd"})
+    dashes = re.findall(r'stroke-dasharray="([^"]*)"/>', svg)
+    assert len(dashes) == 4 and len(set(dashes)) == 4
+    assert "−2.5 → 0.5" in svg

@@ -61,7 +61,7 @@ def line_chart(
 
     for tick in _ticks(low, high, logarithmic):
         y = 32 + HIGH * (1 - (tick - low) / (high - low))
-        said = f"{10**tick:.3g}" if logarithmic else f"{tick:.4g}"
+        said = _number(10**tick, 3) if logarithmic else _number(tick)
         out.append(f'<path class="g" d="M60 {y:.1f}H{60 + WIDE:g}"/>'
                    f'<text x="54" y="{y + 4:.1f}" text-anchor="end">{said}</text>')  # fmt: skip
     for tick in _ticks(left, right, False):
@@ -69,16 +69,24 @@ def line_chart(
         out.append(f'<text x="{x:.1f}" y="{HIGH + 48:g}" text-anchor="middle">{tick:g}</text>')
     out.append(f'<text x="{60 + WIDE / 2:g}" y="{HIGH + 64:g}" text-anchor="middle">{mark}</text>')
     for k, (name, points) in enumerate(shown.items()):
-        colour, dash = COLOURS[k % len(COLOURS)], DASHES[(k // len(COLOURS)) % len(DASHES)]
+        colour = COLOURS[k % len(COLOURS)]
+        # neighbours differ without their colours too
+        dash = DASHES[(k + k // len(COLOURS)) % len(DASHES)]
         data = "L".join("{:.1f} {:.1f}".format(*at(x, y)) for x, y in points)
         style = f'fill="none" stroke="{colour}" stroke-width="1.7" stroke-dasharray="{dash}"'
         if len(points) == 1:
             data += "h1"
         out.append(f'<path d="M{data}" {style}><title>{escape(name)}</title></path>')
         y = HIGH + 84 + 18 * k
-        out.append(f'<path d="M60 {y - 4:g}h26" {style}/><text x="94" y="{y:g}">'
-                   f"{escape(name)}: {points[0][1]:.4g} → {points[-1][1]:.4g}</text>")  # fmt: skip
+        out.append(
+            f'<path d="M60 {y - 4:g}h26" {style}/><text x="94" y="{y:g}">'
+            f"{escape(name)}: {_number(points[0][1])} → {_number(points[-1][1])}</text>"
+        )
     return "\n".join([*out, "</svg>"]) + "\n"
+
+
+def _number(value: float, digits: int = 4) -> str:
+    return f"{value:.{digits}g}".replace("-", "−")
 
 
 def _said(title: str, shown: Mapping[str, Series]) -> str:
