@@ -105,7 +105,7 @@ def compare(
     )
     points = undefined = kinks = 0
     exact_seen = False
-    wanted_exact, wanted_float = exact_points, float_points
+    wanted_exact = exact_points
     with decimal_context(), np.errstate(all="ignore"):
         pool = draw_points(model, total * (3 if check_kinks else 1) + 4, seed, fixed=fixed)
         for point in pool:
@@ -134,8 +134,6 @@ def compare(
             if use_exact:
                 wanted_exact -= 1
                 exact_seen = True
-            else:
-                wanted_float -= 1
             if outcome.differs:
                 counter = _counterexample(model, point, sides, outcome, used)
                 return Comparison(points, undefined, kinks, counter, exact_seen)

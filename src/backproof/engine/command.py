@@ -24,7 +24,6 @@ Say = Callable[[str], None]
 # What belongs to one call and not to the run.
 NOT_KEPT = ("file", "out", "resume", "overwrite", "processes", "coordinator", "process_id",
             "process_count", "quiet", "checkpoint_seconds", "arguments", "compare")  # fmt: skip
-NAMED = ("maps", "values", "initial")
 
 
 @dataclass

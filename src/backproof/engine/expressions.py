@@ -14,7 +14,7 @@ import numpy as np
 
 from backproof.calculus.evaluate import Evaluator
 from backproof.errors import NotAvailable
-from backproof.operators.dims import ONE, SCALAR, Dim, Shape
+from backproof.operators.dims import ONE, SCALAR, Dim
 from backproof.operators.node import Loop, Node, merged_loops, postorder
 
 COMPARISON, SUM, PRODUCT, SIGN, POWER, ATOM = range(6)
@@ -551,8 +551,3 @@ RULES: dict[str, Rule] = {
     "slice": _slice, "embed": _embed, "pick": _pick, "concat": _concat, "reshape": _reshape,
     "loop": _loop, "reduce": _reduce, "collect": _collect, "spread": _spread, "onehot": _onehot,
 }  # fmt: skip
-
-
-def shape_ints(shape: Shape, sizes: Mapping[str, int]) -> tuple[int, ...]:
-    """A shape as integers."""
-    return tuple(d.evaluate(sizes) for d in shape)

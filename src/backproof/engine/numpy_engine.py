@@ -9,7 +9,7 @@ needed gives its buffer to the next. Results are fresh arrays (or the function's
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -435,12 +435,6 @@ def build(
     names.update({name: np.asarray(v, kind) for name, (_, v) in w.constants.items()})
     exec(compile(text, "<backproof numpy>", "exec"), names)
     return names["f"], text
-
-
-def describe(text: str, mapping: Mapping[str, tuple[int, ...]]) -> str:
-    """The source with its buffers, to be read."""
-    lines = [f"# {name}: a buffer of shape {shape}" for name, shape in mapping.items()]
-    return "\n".join([*lines, text])
 
 
 __all__ = ["LEAVES", "SIGN", "Again", "build", "source"]

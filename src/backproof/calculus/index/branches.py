@@ -122,11 +122,6 @@ def one_radical_each(expr: Expr) -> Expr:
     )
 
 
-def _is_root(factor: Factor) -> bool:
-    head, args, e = factor
-    return head.kind in "PN" and not isinstance(e, int) and is_closed(args)
-
-
 def _same(one: tuple[Factor, ...], two: tuple[Factor, ...]) -> bool:
     if not one or not two:
         return False

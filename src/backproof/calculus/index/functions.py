@@ -339,11 +339,6 @@ def _parity(exponent: Expr) -> Expr | None:
     return result
 
 
-def is_opaque(expr: Expr) -> bool:
-    """Whether any atom is a function without rules of its own."""
-    return any(h.kind == "F" and h.name not in _KNOWN for _, fs in expr.terms for h, _, _ in fs)
-
-
 rebuilders["F"] = lambda head, labels, body, args: func(head.name, body)
 rebuilders["B"] = lambda head, labels, body, args: ind(body)
 rebuilders["Q"] = lambda head, labels, body, args: eq(body)

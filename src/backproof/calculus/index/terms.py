@@ -17,7 +17,7 @@ Knows nothing of the typed graph, of shapes, or of arrays.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from hashlib import blake2b
 from typing import Any
@@ -318,6 +318,3 @@ def ix_text(ix: Ix) -> str:
 def single(head: Head, args: Args = (), exponent: Number = 1) -> Expr:
     """One atom to a power, without any simplification."""
     return Expr({((), ((head, args, exponent),)): 1})
-
-
-Renaming = Mapping[str, Ix]

@@ -56,11 +56,6 @@ def cut(text: str, most: float, size: float) -> str:
     return f"{text} …"
 
 
-def shape_line(shape: Sequence[int | str], size: float = SMALL) -> Line:
-    """A shape in the fewest signs."""
-    return words(shape_said(shape), size)
-
-
 def shape_said(shape: Sequence[int | str]) -> str:
     """A shape as text; a blank as its number."""
     if shape and is_blank(str(shape[0])):
