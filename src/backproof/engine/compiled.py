@@ -72,7 +72,9 @@ class Compiled:
 
     def __call__(self, *arrays: Any, **named: Any) -> Any:
         try:
-            if self._words or not named:
+            if not named:
+                return self._fast(*arrays)
+            if self._words:
                 return self._fast(*arrays, **named)
             if len(arrays) + len(named) == len(self.names):  # lambda is no keyword of a function
                 return self._fast(*arrays, *[named[n] for n in self.names[len(arrays) :]])

@@ -124,15 +124,24 @@ def adapted(
     arrays is taken where nobody but this function refers to it or to a view of it. There are two
     sets, because a caller in a loop still holds the results of the call before.
     """
-    words = identifiers(program.inputs, ("fast", "take", "flat", "F", "count", "spare", "fresh"))
-    names: dict[str, Any] = {"fast": fast, "F": kind, "fresh": fresh, "count": getrefcount}
+    own = ("fast", "take", "flat", "count", "spare", "fresh", "named", "found")
+    words = identifiers(program.inputs, own)
+    names: dict[str, Any] = {"fast": fast, "count": getrefcount}
     names["take"] = lambda x: np.ascontiguousarray(x, kind).reshape(np.shape(x))
     results = {n: f"_r{k}" for k, n in enumerate(program.outputs)}
     outs = arrays_out(program, taken)
     held = ["flat", *(results[n] for n in outs)]
-    together = ", ".join(held)
-    names.update(zip(held, fresh(), strict=True))
-    names["spare"] = fresh()
+    together = ", ".join([*held, "named"])
+
+    def kept() -> tuple[Any, ...]:
+        """A set of arrays, and the results by name, where numbers have yet to be put."""
+        arrays = fresh()
+        views = dict(zip(outs, arrays[1:], strict=True))
+        return (*arrays, {n: views.get(n) for n in results if n != VALUE})
+
+    names["fresh"] = kept
+    names.update(zip([*held, "named"], kept(), strict=True))
+    names["spare"] = kept()
     lines = [f"def f({', '.join(words.values())}):"]
     for name, word in words.items():
         if taken.kinds[name] == "cast":
@@ -150,9 +159,11 @@ def adapted(
     numbers = [results[n] for n in program.outputs if n not in outs]
     call = f"fast({', '.join([*words.values(), 'flat'])})"
     lines.append(f"    {', '.join(numbers)} = {call}" if numbers else f"    {call}")
-    pairs = ", ".join(f"{n!r}: {r}" for n, r in results.items() if n != VALUE)
+    # Copying a dict takes half the time of writing one out.
+    lines.append("    found = named.copy()")
+    lines += [f"    found[{n!r}] = {results[n]}" for n in results if n not in (*outs, VALUE)]
     value = f"{results[VALUE]}, " if VALUE in program.outputs else ""
-    lines.append(f"    return {value}{{{pairs}}}")
+    lines.append(f"    return {value}found")
     exec(compile("\n".join(lines), "<backproof numba call>", "exec"), names)
     f: Callable[..., Any] = names["f"]
     return f
