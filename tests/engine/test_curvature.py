@@ -9,7 +9,7 @@ import pytest
 from tests.engine.common import SIAMESE, model_of, point_of, same
 
 from backproof.engine.curvature import compile_hessian, compile_hvp, compile_jacobian
-from backproof.errors import ValueProblem
+from backproof.errors import ShapeProblem, ValueProblem
 
 LOGISTIC = "given X in R[N, d]\ngiven y in {0, 1}[N]\nlearn w in R[d]\n"
 FACTORS = "given T in R[m, n]\nlearn U in R[m, k], V in R[n, k]\nL = sse(T, U @ V.T)"
@@ -101,12 +101,43 @@ def test_a_singular_hessian_is_told() -> None:
         made.solve(np.ones((5, 4)))
 
 
-def test_dense_is_written_where_asked() -> None:
-    model, arrays, want = world(MLP, "W1")
-    out = np.empty(want.shape)
-    result = compile_hessian(model, "L", "W1")(**arrays, out=out)
-    assert np.shares_memory(result, out)
-    same(out, want)
+@pytest.mark.parametrize(("text", "wrt", "kind"), CASES)
+def test_dense_is_written_where_asked(text: str, wrt: str, kind: str) -> None:
+    model, arrays, want = world(text, wrt)
+    h = compile_hessian(model, "L", wrt)
+    size = arrays[wrt].size
+    shape = h(**arrays).shape
+    for out in (np.empty(shape), np.empty(shape, np.float32), np.empty((size, 2 * size))[:, ::2]):
+        result = h(**arrays, out=out)
+        assert np.shares_memory(result, out) or not out.flags.c_contiguous
+        same(np.asarray(out, float).reshape(want.shape), want, "", 1e-5)
+    with pytest.raises(ShapeProblem, match="second derivatives have"):
+        h(**arrays, out=np.empty(size * size + 1))
+
+
+def test_a_gram_of_many_columns() -> None:
+    """Bigger ones are made as the product of one matrix with its transpose."""
+    text = "given X in R[N, D]\ngiven y in {0, 1}[N]\nlearn w in R[D]\nL = bce(sigmoid(X @ w), y)"
+    rng = np.random.default_rng(3)
+    X, w, y = rng.normal(size=(90, 70)), rng.normal(size=70), np.ones(90)
+    h = compile_hessian(model_of(text), "L", "w")
+    p = 1 / (1 + np.exp(-X @ w))
+    want = (X.T * (p * (1 - p))) @ X / 90
+    first, second = h(X=X, y=y, w=w), h(X=X[:50], y=y[:50], w=w)
+    same(first, want, "", 1e-12)
+    same(second, (X[:50].T * (p * (1 - p))[:50]) @ X[:50] / 50, "", 1e-12)
+
+
+def test_a_structured_form_stays_what_it_was() -> None:
+    """Neither the caller's arrays nor the function's own are in it."""
+    model, arrays, want = world(LOGISTIC + "L = bce(sigmoid(X @ w), y)", "w")
+    h = compile_hessian(model, "L", "w")
+    made, dense = h.structured(**arrays), h(**arrays)
+    other = {**arrays, "w": arrays["w"] + 1}
+    assert not np.allclose(h(**other), want)
+    arrays["X"][...] = 0
+    same(made.dense(), want, "", 1e-8)
+    same(dense, want, "", 1e-8)
 
 
 @pytest.mark.parametrize("layout", ["denominator", "numerator"])

@@ -32,7 +32,10 @@ class Compiled:
     source   the code that was compiled last, where there is such a text
     also     further arguments that only tell sizes
     others   names of the sheet that it does not depend on; they may be passed, and are not used
+    taken    what the last call was given
     """
+
+    taken: Taken
 
     def __init__(
         self,
@@ -105,7 +108,7 @@ class Compiled:
         f = self._made.get(key)
         if f is None:
             f = self._made[key] = self._compile(taken)
-        self._fast = f
+        self._fast, self.taken = f, taken
         return f(*(given[n] for n in self.names))
 
     def _out_shapes(self) -> dict[str, Any]:

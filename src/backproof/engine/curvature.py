@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -31,7 +33,7 @@ from backproof.engine.program import Derivation, check_names, expression, number
 from backproof.engine.structured import Dense, Diagonal, Gram, Kronecker, Samples, Structured, Sum
 from backproof.errors import BackproofError
 from backproof.operators.dims import ONE, SCALAR, Dim, squeeze
-from backproof.operators.node import Node, replaced
+from backproof.operators.node import Node, quantities, replaced
 
 Array = Any
 
@@ -171,15 +173,6 @@ def _gradient_of(derivation: Derivation, found: Node | None, leaf: Node) -> Node
 # --- Hessians --------------------------------------------------------------------------------
 
 
-def _written(made: Structured, loops: bool) -> Structured:
-    """The Hessian; *loops*: its matrix is written by a compiled loop where there is one."""
-    if loops and isinstance(made, Samples) and not made.turned:
-        from backproof.engine.numba_functions import outer_matrix
-
-        made.write = outer_matrix()
-    return made
-
-
 class Hessian(_Wrapped):
     """A compiled Hessian: `f(…)` gives the array, `f.structured(…)` its structured form.
 
@@ -196,21 +189,29 @@ class Hessian(_Wrapped):
         self.terms: tuple[Term, ...] | None = None
         if len(self.shape_dims) == 2:
             self.terms = recognise(derivation, root, leaf)
+        parts = {
+            f"{k}.{part}": node
+            for k, term in enumerate(self.terms or ())
+            for part, node in term.parts.items()
+        }
+        self._passed: dict[str, str] = {}  # parts that are arguments as they stand
         if self.terms is None:
             deriver = Deriver(model.graph, {}, model.leaves)
-            node = derivation.short(deriver.hessian(root, wrt))
-            outputs = {"hessian": node}
+            parts["hessian"] = derivation.short(deriver.hessian(root, wrt))
         else:
-            outputs = {
-                f"{k}.{part}": node
-                for k, term in enumerate(self.terms) for part, node in term.parts.items()
-            }  # fmt: skip
+            self._passed = _arguments(derivation, parts)
+        outputs = {key: node for key, node in parts.items() if key not in self._passed}
         program = derivation.program(f"hess({target}, {wrt})", outputs, {})
         also = {} if wrt in program.inputs else {wrt: self.shape_dims}
         self.compiled = Compiled(program, model, engine, dtype, also=also)
-        self.loops = engine == "numba" or (engine == "auto" and installed("numba"))
+        self._keys = [
+            (term, [(part, f"{k}.{part}") for part in term.parts])
+            for k, term in enumerate(self.terms or ())
+        ]
+        self._work: Array | None = None
+        self._loops = engine == "numba" or (engine == "auto" and installed("numba"))
         self.model = model
-        self._known = frozenset(model.leaves)
+        self._known, self._wanted = frozenset(model.leaves), frozenset(program.inputs)
 
     @property
     def kind(self) -> str:
@@ -221,44 +222,75 @@ class Hessian(_Wrapped):
 
     def _shape(self, named: Mapping[str, Any]) -> tuple[int, ...]:
         """The parameter's shape, with two axes or more."""
-        if self.wrt in named and np.ndim(named[self.wrt]):
-            shape = np.shape(named[self.wrt])
-            column = len(shape) == 1
-            return (*shape, 1) if column else shape
+        given = named.get(self.wrt)
+        shape: tuple[int, ...] = () if given is None else np.shape(given)
+        if shape:
+            return (*shape, 1) if len(shape) == 1 else shape
         sizes = dict(self.model.number_sizes())
         return tuple(d.evaluate(sizes) for d in self.shape_dims)
 
-    def structured(self, *, out: Array | None = None, **named: Any) -> Structured:
+    def structured(self, **named: Any) -> Structured:
         """The Hessian as a linear map that keeps its structure."""
-        if not self._known.issuperset(named):
-            unknown = next(n for n in named if n not in self._known)
-            raise BackproofError(
-                f"'{unknown}' is not an argument.",
-                hint=f"the arguments are {', '.join(self.names)}",
-            )
-        also = self.compiled.also if self.terms is None else ()
-        used = {n: named[n] for n in (*self.names, *also) if n in named}
-        shape = self._shape(named)
-        values = self.compiled(**used)
-        if self.terms is None:
-            size = int(np.prod(shape))
-            return Dense(np.asarray(values["hessian"]).reshape(size, size), shape)
-        parts = []
-        for k, term in enumerate(self.terms):
-            arrays = {p: np.asarray(values[f"{k}.{p}"]) for p in term.parts}
-            parts.append(_written(term.build(arrays, shape), self.loops))
-        if not parts:
-            return Diagonal(np.zeros(shape), shape)
-        parts.sort(key=lambda part: isinstance(part, Diagonal))  # a damping comes last
-        return parts[0] if len(parts) == 1 else Sum(tuple(parts), shape)
+        return self._made(named, copied=True)
 
     def __call__(self, *, out: Array | None = None, **named: Any) -> Any:
         """The Hessian: an array of the parameter's shape twice, or its structured form.
 
         out   where the array is written, which saves making it
         """
-        made = self.structured(**named)
+        made = self._made(named, copied=self.always)
         return made if self.always else made.dense(out)
+
+    def _made(self, named: Mapping[str, Any], copied: bool) -> Structured:
+        """The structured form; not *copied*: for now, with arguments as they were passed."""
+        values = self._values(named)
+        shape = self._shape(named)
+        if self.terms is None:
+            size = prod(shape)
+            return Dense(np.asarray(values["hessian"]).reshape(size, size), shape)
+        kind, cores = self.compiled.dtype, self.compiled.taken.cores
+        for key, name in self._passed.items():
+            given = named[name] if name in named else self.compiled.defaults[name]
+            array = np.array(given, kind) if copied else np.asarray(given, kind)
+            values[key] = array.reshape(cores[name])
+        parts = [
+            term.build({part: np.asarray(values[key]) for part, key in keys}, shape)
+            for term, keys in self._keys
+        ]
+        for made in parts:
+            if isinstance(made, Samples) and self._loops:
+                made.write = outer_matrix()
+            elif isinstance(made, Gram) and not copied:
+                made.work = self._scratch(made.a.T)
+        if len(parts) == 1:
+            return parts[0]
+        if not parts:
+            return Diagonal(np.zeros(shape), shape)
+        parts.sort(key=lambda part: isinstance(part, Diagonal))  # a damping comes last
+        return Sum(tuple(parts), shape)
+
+    def _values(self, named: Mapping[str, Any]) -> dict[str, Array]:
+        """What is computed for the parts."""
+        if not self._known.issuperset(named):
+            unknown = next(n for n in named if n not in self._known)
+            raise BackproofError(
+                f"'{unknown}' is not an argument.",
+                hint=f"the arguments are {', '.join(self.names)}",
+            )
+        compiled = self.compiled
+        values: dict[str, Array]
+        if self.terms is not None and self._wanted.issubset(named):
+            values = compiled(*[named[n] for n in compiled.names])
+            return values
+        also = compiled.also if self.terms is None else ()
+        values = compiled(**{n: named[n] for n in (*compiled.names, *also) if n in named})
+        return values
+
+    def _scratch(self, like: Array) -> Array:
+        """An array to be written over."""
+        if self._work is None or self._work.shape != like.shape:
+            self._work = np.empty_like(like)
+        return self._work
 
     def __repr__(self) -> str:
         return f"<Hessian in {self.wrt} of {', '.join(self.names)}: {self.kind}>"
@@ -278,6 +310,22 @@ def compile_hessian(
     structured   calls give `.dense() .matvec(V) .solve(G)` instead of the array
     """
     return Hessian(model, target, wrt, engine, dtype, structured)
+
+
+@lru_cache(maxsize=1)
+def outer_matrix() -> Any:
+    """What writes block ⊗ x xᵀ, compiled."""
+    from backproof.engine.numba_functions import outer_matrix
+
+    return outer_matrix()
+
+
+def _arguments(derivation: Derivation, parts: Mapping[str, Node]) -> dict[str, str]:
+    """The parts that are arguments which the others are computed from: part -> argument."""
+    known = derivation.model.declared
+    rest = [n for n in parts.values() if n.name is None or n.name not in known]
+    needed = quantities(derivation.final(node) for node in rest)
+    return {key: n.name for key, n in parts.items() if n.name is not None and n.name in needed}
 
 
 # --- recognising structure -------------------------------------------------------------------

@@ -12,11 +12,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from backproof.errors import ValueProblem
+from backproof.errors import ShapeProblem, ValueProblem
 
 Array = Any
 
@@ -29,7 +30,7 @@ class Structured(ABC):
 
     @property
     def size(self) -> int:
-        return int(np.prod(self.shape))
+        return prod(self.shape)
 
     @abstractmethod
     def matrix(self, out: Array | None = None) -> Array:
@@ -40,10 +41,26 @@ class Structured(ABC):
         """The map applied to an array of the parameter's shape."""
 
     def dense(self, out: Array | None = None) -> Array:
-        """All second derivatives: the shape of the parameter twice, axes of 1 dropped."""
+        """All second derivatives: the shape of the parameter twice, axes of 1 dropped.
+
+        out   an array with room for them, which they are written into
+        """
         axes = tuple(n for n in self.shape if n != 1)
-        flat = None if out is None else out.reshape(self.size, self.size)
-        return self.matrix(flat).reshape(axes + axes)
+        if out is None:
+            return self.matrix().reshape(axes + axes)
+        size = self.size
+        if out.size != size * size:
+            raise ShapeProblem(
+                f"out has shape {out.shape}, and the second derivatives have {axes + axes}."
+            )
+        if out.flags.c_contiguous and out.dtype == float:
+            flat = out.reshape(size, size)
+            made = self.matrix(flat)
+            if made is not flat:
+                flat[...] = made
+        else:
+            out[...] = self.matrix().reshape(out.shape)
+        return out.reshape(axes + axes)
 
     def solve(self, g: Array, damping: float = 0.0) -> Array:
         """The array that the map, plus damping times the identity, takes to *g*."""
@@ -138,25 +155,35 @@ class Diagonal(Structured):
         return (_flat(g) / d).reshape(np.shape(g))
 
 
-def weighted_gram(rows: Array, d: Array) -> Array:
-    """rows diag(d) rowsᵀ; of many rows, with no negative weight, as Y Yᵀ: half the work."""
+def weighted_gram(
+    rows: Array, d: Array, out: Array | None = None, work: Array | None = None
+) -> Array:
+    """rows diag(d) rowsᵀ; of many rows, with no negative weight, as Y Yᵀ: half the work.
+
+    work   an array like *rows* that is written over; memory that is made anew for each
+           call costs as much as the weighting
+    """
     if len(rows) > HALVED and d.min(initial=0) >= 0:
-        y = rows * np.sqrt(d)
-        return y @ y.T
-    return (rows * d) @ rows.T
+        y = np.multiply(rows, np.sqrt(d), out=work)
+        return np.matmul(y, y.T, out=out)
+    return np.matmul(np.multiply(rows, d, out=work), rows.T, out=out)
 
 
 @dataclass(repr=False)
 class Gram(Structured):
-    """Aᵀ diag(d) A for a column parameter: as YᵀY where no weight is negative."""
+    """Aᵀ diag(d) A for a column parameter: as YᵀY where no weight is negative.
+
+    work   for its matrix, as `weighted_gram` takes it
+    """
 
     a: Array
     d: Array
     shape: tuple[int, ...]
+    work: Array | None = None
     kind: str = "weighted Gram"
 
     def matrix(self, out: Array | None = None) -> Array:
-        return weighted_gram(self.a.T, _flat(self.d))
+        return weighted_gram(self.a.T, _flat(self.d), out, self.work)
 
     def matvec(self, v: Array) -> Array:
         return (self.a.T @ (_flat(self.d) * (self.a @ _flat(v)))).reshape(np.shape(v))
