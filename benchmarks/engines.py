@@ -16,7 +16,7 @@ import numpy as np
 import backproof as bp
 from backproof.engine.compiled import installed
 from backproof.engine.joint import compile_joint
-from backproof.engine.second_order import Iterate, flat, solved, unflat
+from backproof.engine.second_order import Iterate, flat, solved
 from backproof.engine.second_order import newton as newton_step
 from backproof.engine.threads import policy
 from benchmarks.lines import Line, Task, interleaved
@@ -248,14 +248,10 @@ def newton() -> list[Line]:
     def ours() -> Any:
         bound = joint.bind(data, like)
 
-        def both(column: Any) -> Any:
-            value, found = bound.at(unflat(column, like))
-            return value, flat({n: found[n] for n in like})
-
         x = flat(like)
-        now = Iterate(x, *both(x))
+        now = Iterate(x, *bound.at(x))
         while not now.done:
-            now = newton_step(both, now, solved(bound.matrix(), now.gradient))
+            now = newton_step(bound.at, now, solved(bound.matrix(), now.gradient))
         return now.x
 
     tasks: dict[str, Task] = {"ours": ours}

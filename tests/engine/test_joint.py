@@ -71,14 +71,12 @@ def test_the_matrix_is_that_of_differences(text: str, kind: str | None) -> None:
     else:
         assert joint is not None and kind in joint.kind
     bound = joint.bind(data, params)
-    value, gradients = bound.at(params)
+    value, gradient = bound.at(flat(params))
     f = compile_gradient(model, "L", engine="numpy")
     arrays = {**data, **params}
     want, theirs = f(**{n: arrays[n] for n in f.names})
     assert value == pytest.approx(want)
-    np.testing.assert_allclose(
-        flat({n: gradients[n] for n in params}), flat({n: theirs[n] for n in params})
-    )
+    np.testing.assert_allclose(gradient, flat({n: theirs[n] for n in params}))
     np.testing.assert_allclose(
         bound.matrix(), differences(model, data, params), rtol=1e-6, atol=1e-8
     )

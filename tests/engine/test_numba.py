@@ -163,3 +163,30 @@ def test_entries_that_lie_alike_are_written_in_one_loop() -> None:
     small = compile_gradient(model_of(text.replace("9, 10", "2, 3")), "L", engine="numba")
     small(**{n: rng.normal(size=(2, 3)) for n in small.names})
     assert "in range(6):" not in small.source
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 8, 11, 31])
+def test_a_weighted_gram_is_the_product(n: int) -> None:
+    from backproof.engine.numba_functions import gram_writer
+
+    rng = np.random.default_rng(n)
+    for count in (1, 7, 40):
+        rows, d = rng.normal(size=(n, count)), rng.normal(size=count)
+        np.testing.assert_allclose(
+            gram_writer()(rows, d), rows @ np.diag(d) @ rows.T, rtol=1e-12, atol=1e-12
+        )
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 6, 9])
+@pytest.mark.parametrize("count", [1, 3, 4, 10])
+def test_a_transposed_matrix_times_a_column(count: int, n: int) -> None:
+    """Written down the rows, some at a time: every remainder of both sizes."""
+    text = f"given X in R[{count}, {n}]\ngiven r in R[{count}]\nlearn w in R[{n}]\nL = r.T @ X @ w"
+    rng = np.random.default_rng(n)
+    X, r, w = rng.normal(size=(count, n)), rng.normal(size=count), rng.normal(size=n)
+    for dtype, close in (("float64", 1e-12), ("float32", 1e-5)):
+        kind = np.dtype(dtype)
+        f = compile_gradient(model_of(text), "L", engine="numba", dtype=dtype)
+        value, found = f(X=X.astype(kind), r=r.astype(kind), w=w.astype(kind))
+        assert value == pytest.approx(r @ X @ w, rel=close, abs=close)
+        np.testing.assert_allclose(found["w"], X.T @ r, rtol=close, atol=close)

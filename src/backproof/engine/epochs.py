@@ -322,7 +322,7 @@ def _jax(plan: Plan) -> tuple[Epoch, str]:
 
 def _numba(plan: Plan) -> tuple[Epoch, str]:
     from backproof.engine import numba_engine
-    from backproof.engine.numba_functions import load_numba
+    from backproof.engine.numba_functions import FAST, load_numba
     from backproof.engine.numba_writer import Writer
 
     numba = load_numba()
@@ -334,7 +334,7 @@ def _numba(plan: Plan) -> tuple[Epoch, str]:
     names: dict[str, Any] = numba_engine.namespace(plan.dtype)
     names.update({n: np.asarray(v, kind) for n, v in w.tables.items()})
     exec(compile(source, "<backproof numba epoch>", "exec"), names)
-    fast = numba.njit(fastmath=numba_engine.FAST, error_model="numpy")(names["epoch"])
+    fast = numba.njit(fastmath=FAST, error_model="numpy")(names["epoch"])
 
     def run(
         data: Arrays, parameters: Arrays, velocities: Arrays, order: Any, rate: float

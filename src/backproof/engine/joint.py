@@ -60,6 +60,11 @@ class Joint:
         self.moving = Compiled(program, model, engine, reuse=True)
         still = derivation.program("design", dict(fixed), {}) if fixed else None
         self.still = None if still is None else Compiled(still, model, "numpy")
+        self.gram = weighted_gram
+        if engine == "numba":
+            from backproof.engine.numba_functions import gram_writer
+
+            self.gram = gram_writer()
 
     @property
     def kind(self) -> str:
@@ -94,57 +99,77 @@ class Joint:
             place = np.asfortranarray(x) if part.diagonal else np.ascontiguousarray(x)
             whole = len(order) == at and bool((order[1:] > order[:-1]).all())
             places.append((place, order, whole))
-        return Bound(self, {n: arrays[n] for n in self.moving.names if n in arrays}, places, at)
+        return Bound(self, arrays, like, places, at)
 
 
-@dataclass
 class Bound:
-    """With its data: `at(parameters)` gives the loss and gradients, then `matrix()` the Hessian."""
+    """With its data, over all parameters as one long column.
 
-    joint: Joint
-    data: Mapping[str, Array]
-    places: Sequence[tuple[Array | None, Array, bool]]
-    size: int
+    `at(column)` gives the loss and the gradient, then `matrix()` the Hessian there.
+    """
 
-    def at(self, parameters: Mapping[str, Array]) -> tuple[float, dict[str, Array]]:
-        """(loss, gradients); remembers where this was."""
-        arrays = {**self.data, **parameters}
-        value, self.found = self.joint.moving(*(arrays[n] for n in self.joint.moving.names))
-        return float(value), {n: self.found[n] for n in self.joint.names}
+    def __init__(
+        self, joint: Joint, data: Mapping[str, Array], like: Mapping[str, Array],
+        places: Sequence[tuple[Array | None, Array, bool]], size: int,
+    ) -> None:  # fmt: skip
+        self.joint, self.places, self.size = joint, places, size
+        order = {n: k for k, n in enumerate(joint.moving.names)}
+        self.arguments: list[Array] = [data.get(n) for n in order]
+        self.own: list[tuple[int, int, int, tuple[int, ...]]] = []
+        start = 0
+        for n in joint.names:
+            end = start + int(np.size(like[n]))
+            if n in order:
+                self.own.append((order[n], start, end, np.shape(like[n])))
+            start = end
+        # A part over everything is the sum's first term as it is.
+        self.order = sorted(range(len(places)), key=lambda k: not places[k][2])
+
+    def at(self, column: Array) -> tuple[float, Array]:
+        """(loss, gradient); remembers where this was."""
+        for k, start, end, shape in self.own:
+            self.arguments[k] = column[start:end].reshape(shape)
+        value, self.found = self.joint.moving(*self.arguments)
+        own = [self.found[n].reshape(-1) for n in self.joint.names]
+        return float(value), own[0].copy() if len(own) == 1 else np.concatenate(own)
 
     def matrix(self) -> Array:
-        """The Hessian where `at` was called last, over all parameters one after the other."""
-        total = np.zeros((self.size, self.size))
-        diagonal = total.reshape(-1)[:: self.size + 1]
-        for k, (part, (x, order, whole)) in enumerate(
-            zip(self.joint.parts, self.places, strict=True)
-        ):
+        """The Hessian where `at` was called last."""
+        total: Array | None = None
+        for k in self.order:
+            part, (x, order, whole) = self.joint.parts[k], self.places[k]
             curve = np.asarray(self.found[f"{k}.{'d' if part.diagonal else 'blocks'}"])
-            if x is None:
-                diagonal[order[0] : order[-1] + 1] += curve.reshape(-1)
+            made = None if x is None else self._made(x, curve, part, len(order) // x.shape[1])
+            if total is None and whole and made is not None:
+                total = made
                 continue
-            made = _made(x, curve, part, len(order) // x.shape[1])
-            if whole:
+            if total is None:
+                total = np.zeros((self.size, self.size))
+            if made is None:
+                diagonal = total.reshape(-1)[:: self.size + 1]
+                diagonal[order[0] : order[-1] + 1] += curve.reshape(-1)
+            elif whole:
                 total += made
             else:
                 total[np.ix_(order, order)] += made
+        assert total is not None  # there is a part
         return total
 
-
-def _made(x: Array, curve: Array, part: Part, width: int) -> Array:
-    """The Hessian of one part over what multiplies the columns of *x*."""
-    count, n = x.shape
-    if part.diagonal:
-        weights = np.broadcast_to(curve, (count, width) if part.rows else (width, count))
-        if width == 1:
-            return weighted_gram(x.T, weights.reshape(-1))
-        blocks = (weights if part.rows else weights.T)[:, :, None] * np.eye(width)
-    elif part.rows:
-        blocks = curve.reshape(width, count, width).transpose(1, 0, 2)
-    else:
-        blocks = curve.reshape(width, width, count).transpose(2, 0, 1)
-    shape = (n, width) if part.rows else (width, n)
-    return Samples(np.ascontiguousarray(blocks), x, shape, turned=bool(part.rows)).matrix()
+    def _made(self, x: Array, curve: Array, part: Part, width: int) -> Array:
+        """The Hessian of one part over what multiplies the columns of *x*."""
+        count, n = x.shape
+        if part.diagonal and width == 1:
+            weights = curve if curve.size == count else np.broadcast_to(curve, (count, 1))
+            return self.joint.gram(x.T, weights.reshape(-1))
+        if part.diagonal:
+            weights = np.broadcast_to(curve, (count, width) if part.rows else (width, count))
+            blocks = (weights if part.rows else weights.T)[:, :, None] * np.eye(width)
+        elif part.rows:
+            blocks = curve.reshape(width, count, width).transpose(1, 0, 2)
+        else:
+            blocks = curve.reshape(width, width, count).transpose(2, 0, 1)
+        shape = (n, width) if part.rows else (width, n)
+        return Samples(np.ascontiguousarray(blocks), x, shape, turned=bool(part.rows)).matrix()
 
 
 # --- recognising -----------------------------------------------------------------------------

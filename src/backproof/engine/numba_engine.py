@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from backproof.engine.numba_functions import functions, load_numba
+from backproof.engine.numba_functions import FAST, functions, load_numba
 from backproof.engine.numba_rules import BLOCKS, ENTRIES, REDUCTIONS
 from backproof.engine.numba_writer import Writer, carved, typed
 from backproof.engine.numpy_engine import Again
@@ -21,8 +21,6 @@ from backproof.engine.program import VALUE, Program
 from backproof.engine.signature import Taken
 from backproof.engine.source import identifiers
 from backproof.errors import NotAvailable
-
-FAST = {"reassoc", "contract", "nsz", "arcp"}  # sums may be reordered; NaN and infinity stay
 
 
 def supports(program: Program) -> None:

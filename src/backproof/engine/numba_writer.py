@@ -281,13 +281,19 @@ class Writer:
             if a and b:
                 self.body.append(f"np.dot({a}, {b}, {name})")
                 return True
-        if n < FEW or k == 1:
+        if n == 1 and x.op.name == "transpose" and x.id not in self.held:
+            x, y, m, n = y, x.args[0], 1, m  # as the row yᵀ x, down the rows of x
+        elif y.op.name == "transpose" and y.id not in self.held and (m == 1 or k > n):
             return False
-        if y.op.name == "transpose" and y.id not in self.held and (m == 1 or k > n):
+        if n < FEW or k == 1:
             return False
         i = self.index() if m > 1 else "0"
         j, r = self.index(), self.index()
         place = f"{name}[{i}, {j}]" if m > 1 else f"{name}[{j}]"
+
+        def left(q: str) -> str:
+            return self.entry(x, {}, (i, q) if x is node.args[0] else (q, i))
+
         whole = k - k % ROWS
         lines = _nested([(j, n)], [f"{place} = 0.0"])
         if whole:  # several rows at once, since each pass reads and writes the row of the result
@@ -296,13 +302,12 @@ class Writer:
             terms = [f"{f} * {self.entry(y, {}, (q, j))}" for f, q in zip(factors, at, strict=True)]
             lines += [
                 f"for {r} in range(0, {whole}, {ROWS}):",
-                *(f"    {f} = {self.entry(x, {}, (i, q))}"
-                  for f, q in zip(factors, at, strict=True)),
+                *(f"    {f} = {left(q)}" for f, q in zip(factors, at, strict=True)),
                 *(f"    {line}" for line in _nested([(j, n)], [f"{place} += {' + '.join(terms)}"])),
             ]  # fmt: skip
         if whole < k:
             added = _nested([(j, n)], [f"{place} += acc * {self.entry(y, {}, (r, j))}"])
-            lines += [f"for {r} in range({whole}, {k}):", f"    acc = {self.entry(x, {}, (i, r))}",
+            lines += [f"for {r} in range({whole}, {k}):", f"    acc = {left(r)}",
                       *(f"    {line}" for line in added)]  # fmt: skip
         self._nest([(i, m)] if m > 1 else [], lines)
         return True

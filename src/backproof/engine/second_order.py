@@ -97,8 +97,8 @@ def newton(f: Both, now: Iterate, direction: Array) -> Iterate:
 def solved(matrix: Array, g: Array) -> Array:
     """p with H p = -g; where that does not go down, what is added to the diagonal grows."""
     try:
-        p: Array = -np.linalg.solve(matrix, g)
-        if float(p @ g) < 0 and np.isfinite(p).all():
+        p: Array = np.linalg.solve(matrix, -g)
+        if -math.inf < float(p @ g) < 0:  # also says that p is finite
             return p
     except np.linalg.LinAlgError:
         pass
@@ -134,7 +134,7 @@ def truncated(times: Callable[[Array], Array], g: Array) -> Array:
 
 
 def _flat_enough(at: Iterate) -> bool:
-    return float(np.abs(at.gradient).max(initial=0)) < 1e-9
+    return not at.gradient.size or float(abs(at.gradient).max()) < 1e-9
 
 
 def _search(f: Both, now: Iterate, direction: Array) -> Iterate | None:

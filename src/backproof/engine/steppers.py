@@ -176,20 +176,14 @@ class Whole(Stepper):
     def _both(self, like: Mapping[str, Array]) -> second_order.Both:
         if self.name == "newton" and self.joint is not None:
             self.bound = self.bound or self.joint.bind(self.rows, like)
-            at = self.bound.at
-        else:
+            return _quiet(self.bound.at)
 
-            def at(parameters: Mapping[str, Array]) -> tuple[float, dict[str, Array]]:
-                arrays = {**self.rows, **parameters}
-                value, found = self.f(**{n: arrays[n] for n in self.f.names})
-                return float(value), found
+        def at(column: Array) -> tuple[float, Array]:
+            arrays = {**self.rows, **second_order.unflat(column, like)}
+            value, found = self.f(**{n: arrays[n] for n in self.f.names})
+            return float(value), second_order.flat({n: found[n] for n in like})
 
-        def both(column: Array) -> tuple[float, Array]:
-            with np.errstate(all="ignore"):
-                value, found = at(second_order.unflat(column, like))
-            return value, second_order.flat({n: found[n] for n in like})
-
-        return both
+        return _quiet(at)
 
     def _direction(self, now: second_order.Iterate, like: Mapping[str, Array]) -> Array:
         if self.bound is not None:
@@ -223,6 +217,16 @@ class Whole(Stepper):
             slots["memory"] = {"steps": np.stack(now.steps), "changes": np.stack(now.changes)}
         new = second_order.unflat(now.x, like)
         return now.loss, State(new, slots, state.steps + 1, now.done)
+
+
+def _quiet(at: second_order.Both) -> second_order.Both:
+    """A function of a column where overflow is no warning: the search turns such a point down."""
+
+    def both(column: Array) -> tuple[float, Array]:
+        with np.errstate(all="ignore"):
+            return at(column)
+
+    return both
 
 
 def make_stepper(
