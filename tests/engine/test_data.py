@@ -177,6 +177,7 @@ def test_what_does_not_fit_is_told(
         ("a,b,y\n1,x,0\n3,4,1\n", "column 'b' must hold numbers, and this cell is 'x'"),
         ("a,b,y\n1,2\n", "line 2: 2 cells, where the first line has 3"),
         ("", "is empty"),
+        ("a,b,y\n", "holds no samples: its only line is one of names"),
     ],
 )
 def test_a_csv_that_is_not_right(tmp_path: Path, text: str, says: str) -> None:
@@ -184,6 +185,14 @@ def test_a_csv_that_is_not_right(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(FileProblem) as error:
         datasets.load(str(tmp_path / "f.csv"))
     assert says in str(error.value)
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_what_separates_the_cells_of_a_csv(tmp_path: Path, mark: str) -> None:
+    (tmp_path / "f.csv").write_text("a,b,y\n1,2,0\n3,4,1\n".replace(",", mark))
+    raw = datasets.load(str(tmp_path / "f.csv"))
+    assert raw.data is not None and raw.data.tolist() == [[1, 2], [3, 4]]
+    assert list(raw.columns) == ["a", "b", "y"]
 
 
 def test_missing_values_and_uneven_parts() -> None:

@@ -81,6 +81,41 @@ def test_an_existing_folder_is_refused_resumed_or_overwritten(sheet: Path, tmp_p
     assert len((out / "metrics.jsonl").read_text().splitlines()) == 2
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--resume", "--overwrite"), "exclude each other"),
+        (("--process-id", 3), "--coordinator HOST:PORT"),
+        (("--checkpoint-seconds", "nan"), "a number of seconds"),
+        (("--patience", 2, "--validation", 0), "there is no validation split"),
+        (("--engine", "jax", "--coordinator", "here"), "'here' is not HOST:PORT"),
+    ],
+)
+def test_options_that_would_do_nothing(
+    sheet: Path, tmp_path: Path, options: tuple[Any, ...], says: str
+) -> None:
+    if "jax" in options:
+        pytest.importorskip("jax")
+    code, text = run(sheet, "--data", "iris", "--out", tmp_path / "run", *options)
+    assert code == 2 and says in text
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_the_report_says_of_steps(sheet: Path, tmp_path: Path) -> None:
+    how = (sheet, "--data", "iris", "--out", tmp_path / "run", "--quiet")
+    code, text = run(*how, "--epochs", 3, "--optimizer", "lbfgs")
+    assert code == 0 and "all samples a step" in text and "batch 32" not in text
+    code, text = run(*how, "--resume", "--epochs", 2)
+    assert code == 0 and "nothing left to do: 3 iterations are done, of 2 asked" in text
+
+
+def test_an_overflow_is_told_once(sheet: Path, tmp_path: Path, recwarn: Any) -> None:
+    code, text = run(sheet, "--data", "iris", "--out", tmp_path / "run", "--engine", "numpy",
+                     "--rate", 1e308, "--quiet")  # fmt: skip
+    assert code == 3 and "first appears in the equation" in text
+    assert not [w for w in recwarn if issubclass(w.category, RuntimeWarning)]
+
+
 def test_folders_that_are_no_runs(sheet: Path, tmp_path: Path) -> None:
     other = tmp_path / "mine"
     other.mkdir()
@@ -115,14 +150,18 @@ def test_a_checkpoint_comes_back_bit_by_bit(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_the_last_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     folder = RunFolder(tmp_path / "run")
     folder.begin()
     first = Checkpoint(1, State({"w": np.ones(3)}), 1.0)
+    with monkeypatch.context() as early:
+        early.setattr(os, "fsync", full)
+        with pytest.raises(FileProblem, match="nothing was kept yet"):
+            folder.save(first)
     folder.save(first)
     before = (folder.path / "checkpoint.npz").read_bytes()
-
-    def full(_: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(FileProblem, match="No space left on device") as error:

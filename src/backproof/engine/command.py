@@ -6,6 +6,7 @@ Knows the options of the command line; shows progress with rich; decides what a 
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -76,6 +77,18 @@ def train_command(request: Request, given: frozenset[str]) -> tuple[list[str], T
 
     given   the options that were written; the others come from the run that is resumed
     """
+    if request.resume and request.overwrite:
+        raise ValueProblem(
+            "--resume and --overwrite exclude each other.",
+            hint="--resume goes on with the run, --overwrite starts it again",
+        )
+    if {"process_id", "process_count"} & given and not request.coordinator:
+        raise ValueProblem(
+            "--process-id and --process-count are for runs on many hosts.",
+            hint="--coordinator HOST:PORT, or --processes N on one host",
+        )
+    if math.isnan(request.checkpoint_seconds):
+        raise ValueProblem("The time between two checkpoints is nan; it is a number of seconds.")
     folder = _resumed(request, given) if request.resume else None
     if request.file is None:
         raise FileProblem("Which sheet is to be trained?", hint="backproof train FILE --data NAME")

@@ -129,12 +129,14 @@ def _csv(path: Path, target: str | None) -> Raw:
     except UnicodeDecodeError as error:
         raise FileProblem(f"'{path}' is not UTF-8 text (byte {error.start}).") from None
     first = text.partition("\n")[0]
-    mark = ";" if first.count(";") > first.count(",") else ","
+    mark = max(",;\t", key=first.count)  # a comma where there is none of them
     rows = [(k, r) for k, r in enumerate(csv.reader(text.splitlines(), delimiter=mark), 1)
             if any(c.strip() for c in r)]  # fmt: skip
     if not rows:
         raise FileProblem(f"'{path}' is empty.")
-    has_header = all(not _is_number(c) for c in rows[0][1]) and len(rows) > 1
+    if len(rows) == 1 and _all_words(rows[0][1]):
+        raise FileProblem(f"'{path}' holds no samples: its only line is one of names.")
+    has_header = _all_words(rows[0][1])
     wide = len(rows[0][1])
     names = [c.strip() for c in rows[0][1]] if has_header else [f"c{k + 1}" for k in range(wide)]
     body = rows[1:] if has_header else rows
@@ -169,6 +171,10 @@ def _target_column(
     if known:
         return known[0]
     return names[-1] if len(names) > 1 else None
+
+
+def _all_words(row: Sequence[str]) -> bool:
+    return all(not _is_number(c) for c in row)
 
 
 def _is_number(cell: str) -> bool:
@@ -308,8 +314,8 @@ def split(raw: Raw, test: float, validation: float, seed: int) -> dict[str, Arra
     for what, share in (("train", 1.0), ("test", test), ("validation", validation)):
         if share and not len(found[what]):
             raise ValueProblem(
-                f"The {what} split is empty: {raw.name} has {n} samples, of which test takes "
-                f"{test:g} and validation {validation:g}.",
+                f"The {what} split is empty: {raw.name} has {n} sample{'s' * (n != 1)}, of which "
+                f"test takes {test:g} and validation {validation:g}.",
                 hint=f"--{what} 0 does without it" if what != "train" else "lower both shares",
             )
     return {what: rows for what, rows in found.items() if len(rows)}

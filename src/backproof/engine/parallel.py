@@ -49,6 +49,10 @@ def join(place: Place) -> None:
         raise ValueProblem(
             f"The process number is {place.number}; it is 0 to {place.count - 1} of {place.count}."
         )
+    host, _, port = place.coordinator.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ValueProblem(f"'{place.coordinator}' is not HOST:PORT.",
+                           hint="--coordinator 10.0.0.1:7733")  # fmt: skip
     kwargs: dict[str, Any] = {}
     local = os.environ.get("BACKPROOF_LOCAL_DEVICE")
     if local is not None:

@@ -29,7 +29,8 @@ def result_lines(trained: Trained, pictures: bool = False) -> list[str]:
     lines = [
         f"{options.optimizer}, rate {options.rate:g}"
         + (f" ({options.schedule})" if options.schedule != "constant" else "")
-        + f", batch {options.batch}, seed {options.seed}, {options.dtype}; "
+        + (f", batch {options.batch}" if many == "epochs" else ", all samples a step")
+        + f", seed {options.seed}, {options.dtype}; "
         f"{taken} {many} in {trained.seconds:.2f} s",
         f"engine {trained.engine} ({trained.why})",
         trained.stopped + ".",

@@ -223,9 +223,11 @@ def _told(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        kept = (path.parent / "checkpoint.npz").is_file()
+        hint = "the last checkpoint is whole: make room and go on with --resume" if kept else (
+            "nothing was kept yet: make room and start again with --overwrite")  # fmt: skip
         raise FileProblem(
-            f"'{path}' cannot be written: {error.strerror or error}.",
-            hint="the last checkpoint is whole: make room and go on with --resume" if full else "",
+            f"'{path}' cannot be written: {error.strerror or error}.", hint=hint if full else ""
         ) from None
 
 

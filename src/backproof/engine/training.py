@@ -138,7 +138,10 @@ def train(
     extra   further facts for run.json
     probe   whether gradients and factors are measured on the way
     """
-    return _Loop(task, (options or Options()).checked(), folder, resume, told, extra, probe).run()
+    chosen = (options or Options()).checked()
+    # An overflow ends the run with its equation, so NumPy's own warning would only stand before it.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _Loop(task, chosen, folder, resume, told, extra, probe).run()
 
 
 def fingerprint(task: Task) -> str:
@@ -160,6 +163,11 @@ class _Loop:
     ) -> None:  # fmt: skip
         self.task, self.options, self.folder = task, options, folder
         self.told, self.extra = told, dict(extra or {})
+        if options.patience and "validation" not in task.parts:
+            raise ValueProblem(
+                "Patience waits for a better validation loss, and there is no validation split.",
+                hint="--validation 0.1, or --patience 0",
+            )
         self.count = task.count()
         batch = self._batch()
         shapes = {n: task.parameter_shape(n) for n in task.model.learned}
@@ -272,7 +280,9 @@ class _Loop:
             return (f"stopped early after epoch {point.epoch}: no better validation loss for "
                     f"{options.patience} epochs")  # fmt: skip
         many = "iterations" if options.optimizer in SECOND_ORDER else "epochs"
-        return f"all {options.epochs} {many}" if point.epoch >= options.epochs else ""
+        if point.epoch > options.epochs:
+            return f"nothing left to do: {point.epoch} {many} are done, of {options.epochs} asked"
+        return f"all {options.epochs} {many}" if point.epoch == options.epochs else ""
 
     def _epoch(self) -> None:
         began = time.perf_counter()
