@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,22 @@ def test_what_separates_the_cells_of_a_csv(tmp_path: Path, mark: str) -> None:
     raw = datasets.load(str(tmp_path / "f.csv"))
     assert raw.data is not None and raw.data.tolist() == [[1, 2], [3, 4]]
     assert list(raw.columns) == ["a", "b", "y"]
+
+
+def test_words_as_bytes_are_classes_like_any() -> None:
+    words = np.array([b"no", b"yes"])[np.arange(20) % 2]
+    raw = datasets.from_arrays({"X": np.ones((20, 1)), "y": words})
+    assert raw.target is not None and list(raw.target[:2]) == ["no", "yes"]
+    made = task("given x in R\ngiven y in {0, 1}\nlearn w in R\nL = bce(sigmoid(w*x), y)\n", raw)
+    assert set(np.unique(made.parts["train"]["Y"])) == {0.0, 1.0}
+
+
+def test_an_array_that_declares_more_than_the_memory(tmp_path: Path) -> None:
+    head = b"{'descr': '<f8', 'fortran_order': False, 'shape': (100000000000, 4), }".ljust(117)
+    with zipfile.ZipFile(tmp_path / "f.npz", "w") as z:
+        z.writestr("X.npy", b"\x93NUMPY\x01\x00v\x00" + head + b"\n")
+    with pytest.raises(FileProblem, match="larger than the memory"):
+        datasets.load(str(tmp_path / "f.npz"))
 
 
 def test_missing_values_and_uneven_parts() -> None:

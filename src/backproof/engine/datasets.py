@@ -221,7 +221,10 @@ def _finite(array: Array, what: str) -> None:
 
 def _npz(path: Path, target: str | None) -> Raw:
     with path.open("rb") as f, np.load(f, allow_pickle=False) as archive:
-        columns = {name: archive[name] for name in archive.files}
+        try:
+            columns = {name: archive[name] for name in archive.files}
+        except MemoryError:
+            raise FileProblem(f"'{path}' holds an array larger than the memory.") from None
     return from_arrays(columns, path.name, target)
 
 
@@ -235,6 +238,8 @@ def from_arrays(arrays: Mapping[str, Any], name: str = "data", target: str | Non
                 f"'{key}' of {name} must be an array of numbers, one row a sample; it holds "
                 f"{array.dtype} of shape {array.shape}."
             )
+        if array.dtype.kind == "S":
+            array = np.char.decode(array, "utf-8", "replace")
         if array.dtype.kind in "fiub":
             array = np.asarray(array, dtype=np.float64)
             _finite(array, f"'{key}' of {name}")
