@@ -6,10 +6,8 @@ row "auto" is the engine that `compile_epoch` chooses by itself.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -18,7 +16,7 @@ import backproof as bp
 from backproof.engine.compiled import installed
 from backproof.engine.epochs import compile_epoch
 from backproof.engine.threads import policy
-from benchmarks.lines import Line, Task
+from benchmarks.lines import Line, Task, interleaved
 
 Forward = Callable[..., Any]
 ENGINES = ("numpy", "jax", "numba")
@@ -115,7 +113,7 @@ def steps(case: Case, batch: int) -> list[Line]:
     """The rows of one model at one size of a batch."""
     rng = np.random.default_rng(4)
     model = bp.Sheet(case.text)._build()
-    count = max(512, 4 * batch)
+    count = max(2048, 16 * batch)  # a step in the middle of an epoch, not the first of a few
     data, sizes = _data(case, count), {"N": batch}
     shapes = {n: tuple(d.evaluate(sizes) for d in model.shape(n)) for n in model.learned}
     start = {n: (rng.normal(size=s) * 0.05).astype(DTYPE) for n, s in shapes.items()}
@@ -159,22 +157,13 @@ def steps(case: Case, batch: int) -> list[Line]:
     return lines
 
 
-def _timed(tasks: dict[str, Task], per_run: int, budget: float = 1.6, most: int = 15) -> Any:
-    """The median seconds of a step of each task; the tasks take turns."""
+def _timed(tasks: dict[str, Task], per_run: int, runs: int = 9) -> dict[str, float]:
+    """The median seconds of a step of each task; the tasks take turns of 20 ms or more.
+
+    What runs right after another task is slower for about a millisecond, which is an epoch here.
+    """
     with policy(1):
-        took = {}
-        for name, task in tasks.items():
-            begun = time.perf_counter()
-            task()
-            took[name] = time.perf_counter() - begun
-        runs = max(5, min(most, int(budget / max(1e-6, sum(took.values())))))
-        taken: dict[str, list[float]] = {name: [] for name in tasks}
-        for _ in range(runs):
-            for name, task in tasks.items():
-                begun = time.perf_counter()
-                task()
-                taken[name].append((time.perf_counter() - begun) / per_run)
-    return {name: median(times) for name, times in taken.items()}
+        return {name: t / per_run for name, t in interleaved(tasks, runs).items()}
 
 
 def products(N: int, d: int, h: int) -> list[Line]:
@@ -198,7 +187,7 @@ def products(N: int, d: int, h: int) -> list[Line]:
         torch.set_num_threads(1)
         x, g, a, w1, w2 = (torch.tensor(m) for m in (X, G, A, W1, W2))
         tasks["torch"] = lambda: (x @ w1, a @ w2, a.T @ g, g @ w2.T, x.T @ a)
-    times = _timed(tasks, 1, most=40)
+    times = _timed(tasks, 1)
     what = f"  of which the five matrix products of {d}-{h}-{d} at batch {N} take"
     return [Line(what, "torch", times.get("torch"), times["ours"], None, "a training step")]
 

@@ -6,6 +6,7 @@ sets the number where it is installed; without it, set OPENBLAS_NUM_THREADS=1 be
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -14,8 +15,9 @@ from typing import Any
 SMALL = 20_000_000  # multiplications of a step up to which one thread is used
 
 
-@lru_cache(maxsize=1)
-def _controller() -> Any:
+@lru_cache(maxsize=8)
+def _controller(loaded: frozenset[str]) -> Any:
+    """What sets the threads of every BLAS; each library that is loaded may bring one."""
     try:
         import threadpoolctl
     except ImportError:
@@ -23,10 +25,14 @@ def _controller() -> Any:
     return threadpoolctl.ThreadpoolController()
 
 
+LIBRARIES = ("numpy", "scipy.linalg", "numba", "torch")  # what brings a BLAS, when imported
+
+
 @contextmanager
 def policy(work: int) -> Iterator[None]:
     """One BLAS thread inside the block where a step has at most `SMALL` multiplications."""
-    controller = _controller() if work <= SMALL else None
+    loaded = frozenset(n for n in LIBRARIES if n in sys.modules)
+    controller = _controller(loaded) if work <= SMALL else None
     if controller is None:
         yield
         return
