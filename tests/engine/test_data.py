@@ -178,6 +178,7 @@ def test_what_does_not_fit_is_told(
         ("a,b,y\n1,x,0\n3,4,1\n", "column 'b' must hold numbers, and this cell is 'x'"),
         ("a,b,y\n1,2\n", "line 2: 2 cells, where the first line has 3"),
         ("", "is empty"),
+        ("a,b,y\n1_000,2,0\n3,4,1\n", "column 'a' must hold numbers, and this cell is '1_000'"),
         ("a,b,y\n", "holds no samples: its only line is one of names"),
     ],
 )
@@ -202,6 +203,13 @@ def test_words_as_bytes_are_classes_like_any() -> None:
     assert raw.target is not None and list(raw.target[:2]) == ["no", "yes"]
     made = task("given x in R\ngiven y in {0, 1}\nlearn w in R\nL = bce(sigmoid(w*x), y)\n", raw)
     assert set(np.unique(made.parts["train"]["Y"])) == {0.0, 1.0}
+
+
+def test_numbers_too_large_for_their_deviation() -> None:
+    raw = Raw("far", np.array([[1.0, -1e308], [2.0, 1e308]] * 10), np.arange(20.0))
+    text = "given x in R[2]\ngiven y in R\nlearn w in R[2]\nL = (w.T @ x - y)**2\n"
+    with pytest.raises(ValueProblem, match="column 2 holds numbers too large"):
+        task(text, raw)
 
 
 def test_an_array_that_declares_more_than_the_memory(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from backproof.cli import main
 from backproof.engine.charts import line_chart, pictures_text, spark
+from backproof.engine.reports import _percent
 from backproof.engine.runs import Checkpoint, RunFolder, replace_file
 from backproof.engine.steppers import State
 from backproof.errors import FileProblem
@@ -107,6 +108,14 @@ def test_what_the_report_says_of_steps(sheet: Path, tmp_path: Path) -> None:
     assert code == 0 and "all samples a step" in text and "batch 32" not in text
     code, text = run(*how, "--resume", "--epochs", 2)
     assert code == 0 and "nothing left to do: 3 iterations are done, of 2 asked" in text
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"), [(0.00434, "0.43 %"), (0.09, "9 %"), (0.994, "99 %"), (9.12, "910 %"),
+                         (1.5e9, "1.5e+11 %")],
+)  # fmt: skip
+def test_shares_read_as_percent(share: float, shown: str) -> None:
+    assert _percent(share) == shown
 
 
 def test_an_overflow_is_told_once(sheet: Path, tmp_path: Path, recwarn: Any) -> None:

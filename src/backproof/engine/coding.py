@@ -140,7 +140,14 @@ def scaled(
     said = f"{name}: numbers as they are."
     middle, spread = np.zeros(width), np.ones(width)
     if kind == "standard":
-        middle, spread = rows.mean(axis=0), rows.std(axis=0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            middle, spread = rows.mean(axis=0), rows.std(axis=0)
+        far = np.flatnonzero(~np.isfinite(spread))
+        if len(far):
+            raise ValueProblem(
+                f"{name}: column {int(far[0]) + 1} holds numbers too large to be standardised.",
+                hint="give them in another unit, or --scale minmax or none",
+            )
         flat = spread <= 1e-12 * (1 + np.abs(middle))
         spread = np.where(flat, 1.0, spread)
         said = f"{name}: standardised, with means and deviations of the training split"

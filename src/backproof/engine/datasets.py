@@ -194,6 +194,8 @@ def _column(path: Path, name: str, cells: Sequence[tuple[int, str]], words: bool
                 hint="fill in or remove the rows with missing values first",
             )
         try:
+            if "_" in cell:  # 1_000 is a number in Python only
+                raise ValueError(cell)
             values.append(float(cell))
         except ValueError:
             if words:

@@ -64,7 +64,7 @@ def slow_lines(trained: Trained) -> list[str]:
     for name in records[0]["gradients"]:
         values = [r["gradients"][name] for r in records]
         own = records[-1]["parameters"].get(name, 0.0)
-        share = f", {100 * values[-1] / own:.2g} % of ‖{name}‖" if own else ""
+        share = f", {_percent(values[-1] / own)} of ‖{name}‖" if own else ""
         lines.append(f"  {name:<{wide}}  {spark(values, 32, True):<32}  {values[0]:.3g} → "
                      f"{values[-1]:.3g}{share}")  # fmt: skip
     factors = {k: v for k, v in records[-1].get("factors", {}).items() if not k.startswith("error")}
@@ -156,3 +156,10 @@ def write_report(trained: Trained, folder: RunFolder) -> None:
         "said": trained.said,
     }  # fmt: skip
     folder.write("result.json", json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+
+
+def _percent(share: float) -> str:
+    """A share in two digits, written out up to a million: 0.43 %, 9 %, 910 %."""
+    value = 100 * share
+    short = f"{value:.2g}"
+    return f"{float(short):.0f} %" if 99 <= value < 1e6 else f"{short} %"
