@@ -227,3 +227,53 @@ def test_a_gradient_that_is_a_number_has_a_buffer_too() -> None:
     _, gradients = f(x=x, a=a, b=b)
     assert gradients["a"].shape == (1, 1) and gradients["a"].item() == 12
     assert gradients["b"].item() == 3
+
+
+NO_NUMBERS: list[Any] = [
+    np.array([1 + 1j, 2, 3, 4]),
+    ["1", "2", "3", "4"],
+    np.array(["a", "b", "c", "d"]),
+    np.array([1, 2, 3, 4], "M8[s]"),
+    np.ma.array([1.0, 2, 3, 4], mask=[0, 1, 0, 0]),
+    [[1], [2, 3], 4, 5],
+    [10**400, 1, 1, 1],
+]
+
+
+@pytest.mark.parametrize("engine", ["numpy", "jax", "numba"])
+@pytest.mark.parametrize("after", ["a float array", "a list"])
+def test_what_holds_no_numbers_is_told_whatever_was_passed_before(engine: str, after: str) -> None:
+    if engine != "numpy":
+        pytest.importorskip(engine)
+    f = compile_gradient(
+        model_of("given x in R[4]\nlearn w in R[4]\nL = x.T @ w"), "L", engine=engine
+    )
+    w = np.array([1.0, -2.0, 0.5, 3.0])
+    f(x=np.ones(4) if after == "a float array" else np.ones(4, "f2"), w=w)
+    for value in NO_NUMBERS:
+        if engine == "numba" and isinstance(value, np.ma.MaskedArray) and after != "a list":
+            continue  # loops made for float arrays take one for the array it is
+        with pytest.raises(ValueProblem, match=r"^x (must be an array of numbers|has masked)"):
+            f(x=value, w=w)
+
+
+@pytest.mark.parametrize("engine", ["numpy", "jax", "numba"])
+def test_arrays_however_they_lie_in_memory(engine: str) -> None:
+    if engine != "numpy":
+        pytest.importorskip(engine)
+    x = np.array([2.0, 3.0, 5.0, 7.0])
+    fixed = x.copy()
+    fixed.flags.writeable = False
+    ways = [
+        fixed, np.array([2.0, 0, 3, 0, 5, 0, 7, 0])[::2], x[::-1].copy()[::-1], x.astype(">f8"),
+        np.ma.array(x), x.astype(np.longdouble), x.astype("f2"), x.astype(int),
+    ]  # fmt: skip
+    w = np.array([1.0, -2.0, 0.5, 3.0])  # 2 - 6 + 2.5 + 21
+    for way in ways:
+        f = compile_gradient(
+            model_of("given x in R[4]\nlearn w in R[4]\nL = x.T @ w"), "L", engine=engine
+        )
+        for _ in range(2):
+            value, gradients = f(x=way, w=w)
+            assert float(value) == 19.5
+            assert np.asarray(gradients["w"]).tolist() == [2, 3, 5, 7]

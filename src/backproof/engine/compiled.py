@@ -10,6 +10,8 @@ import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from backproof.calculus.model import Model
 from backproof.engine.numpy_engine import Again
 from backproof.engine.program import VALUE, Program, gradient_program
@@ -97,12 +99,18 @@ class Compiled:
         check_arguments(self.names, tuple(given), self.others)
         wanted = {n: s for n, s in self.shapes.items() if n in given}
         for name in wanted:
-            if not hasattr(given[name], "dtype"):
-                checked = checked_number(name, given[name])
+            value = given[name]
+            if not hasattr(value, "dtype"):
+                checked = checked_number(name, value)
                 if checked.ndim:
                     given[name] = checked
-            elif getattr(given[name].dtype, "kind", "f") not in "fiubV":
-                checked_number(name, given[name])
+            elif isinstance(value, np.ndarray) and value.dtype.kind != "V":  # bfloat16 is a V
+                checked = checked_number(name, value)
+                wide = checked.dtype.kind == "f" and checked.dtype.itemsize > 8
+                common = np.dtype(float) if wide else checked.dtype.newbyteorder("=")
+                given[name] = checked.astype(common, copy=False)  # what every library knows
+            elif getattr(value.dtype, "kind", "f") not in "fiubV":
+                checked_number(name, value)
         taken = take(self.program.graph, wanted, self._out_shapes(), given, self.known, self.dtype)
         key = tuple((taken.shapes[n], taken.kinds[n]) for n in self.names)
         f = self._made.get(key)

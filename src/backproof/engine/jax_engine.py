@@ -9,8 +9,10 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from backproof.engine.expressions import RULES, Dialect, Rule
-from backproof.engine.numpy_engine import Again
+from backproof.engine.numpy_engine import Again, as_numbers
 from backproof.engine.program import VALUE, Program
 from backproof.engine.signature import Taken, header, shaped
 from backproof.engine.source import identifiers, ordered, write
@@ -98,14 +100,22 @@ def build(
     """(the compiled function of positional arrays, its source)."""
     jax = load_jax()
     f, text = traced(program, taken, dtype)
-    return adapted(program, taken, Precision(dtype).wrap(jax.jit(f))), text
+    return adapted(program, taken, Precision(dtype).wrap(jax.jit(f)), dtype), text
 
 
-def adapted(program: Program, taken: Taken, fast: Callable[..., Any]) -> Callable[..., Any]:
+def adapted(
+    program: Program, taken: Taken, fast: Callable[..., Any], dtype: str
+) -> Callable[..., Any]:
     """The jitted function with named results; other shapes than it was made for are turned down."""
-    words = identifiers(program.inputs, ("fast", "Again"))
+    words = identifiers(program.inputs, ("fast", "Again", "ndarray", "known", "F"))
     lines = [f"def f({', '.join(words.values())}):"]
     for name, word in words.items():
+        if taken.kinds[name] == "array":  # JAX reads other byte orders as if they were its own
+            lines.append(
+                f"    if {word}.__class__ is not ndarray or {word}.dtype != F: raise Again"
+            )
+        if taken.kinds[name] == "cast":
+            lines.append(f"    {word} = known({word})")
         if taken.kinds[name] in ("array", "cast"):
             lines.append(f"    if {word}.shape != {taken.shapes[name]}: raise Again")
     outs = [f"r{k}" for k, _ in enumerate(program.outputs)]
@@ -115,7 +125,14 @@ def adapted(program: Program, taken: Taken, fast: Callable[..., Any]) -> Callabl
     )
     value = "r0, " if VALUE in program.outputs else ""
     lines.append(f"    return {value}{{{pairs}}}")
-    names: dict[str, Any] = {"fast": fast, "Again": Again}
+    kind, array = np.dtype(dtype), load_jax().Array
+
+    def known(value: Any) -> Any:
+        return value if isinstance(value, array) else as_numbers(value, kind)
+
+    names: dict[str, Any] = {
+        "fast": fast, "Again": Again, "ndarray": np.ndarray, "F": kind, "known": known,
+    }  # fmt: skip
     exec(compile("\n".join(lines), "<backproof jax call>", "exec"), names)
     made: Callable[..., Any] = names["f"]
     return made

@@ -16,7 +16,7 @@ import numpy as np
 from backproof.engine.numba_functions import FAST, functions, load_numba
 from backproof.engine.numba_rules import BLOCKS, ENTRIES, REDUCTIONS
 from backproof.engine.numba_writer import Writer, carved, typed
-from backproof.engine.numpy_engine import Again
+from backproof.engine.numpy_engine import Again, as_numbers
 from backproof.engine.program import VALUE, Program
 from backproof.engine.signature import Taken
 from backproof.engine.source import identifiers
@@ -112,6 +112,12 @@ def build(
     return adapted(program, taken, fast, kind, fresh, reuse), text
 
 
+def plain(value: Any, kind: Any) -> Any:
+    """An array as the compiled loops take it: theirs to write to, in rows."""
+    array = as_numbers(value, kind)
+    return np.require(array, kind, ("C", "W")).reshape(array.shape)
+
+
 def adapted(
     program: Program, taken: Taken, fast: Callable[..., Any], kind: Any,
     fresh: Callable[[], tuple[Any, ...]], reuse: bool,
@@ -125,7 +131,7 @@ def adapted(
     own = ("fast", "take", "flat", "count", "spare", "fresh", "named", "found")
     words = identifiers(program.inputs, own)
     names: dict[str, Any] = {"fast": fast, "count": getrefcount}
-    names["take"] = lambda x: np.ascontiguousarray(x, kind).reshape(np.shape(x))
+    names["take"] = lambda x: plain(x, kind)
     results = {n: f"_r{k}" for k, n in enumerate(program.outputs)}
     outs = arrays_out(program, taken)
     held = ["flat", *(results[n] for n in outs)]

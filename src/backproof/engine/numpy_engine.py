@@ -128,9 +128,21 @@ def _raised(a: float, b: float) -> float:
     return value if isinstance(value, int | float) else math.nan
 
 
+def as_numbers(value: Any, kind: Any) -> Any:
+    """An array of this kind; `Again` where a part of the value would be dropped in silence."""
+    try:
+        array = np.asarray(value)
+    except (ValueError, OverflowError):
+        raise Again from None
+    if array.dtype.kind not in "fiubV" or isinstance(value, np.ma.MaskedArray):
+        raise Again
+    return np.asarray(array, kind)
+
+
 NAMESPACE: dict[str, Any] = {
     "np": np, "math": math, "ndarray": np.ndarray, "Again": Again, "item": _item,
-    "asarray": np.asarray, "exp_": _exp, "log_": _log, "sqrt_": _sqrt, "sigmoid_": _sigmoid,
+    "asarray": np.asarray, "as_numbers": as_numbers,
+    "exp_": _exp, "log_": _log, "sqrt_": _sqrt, "sigmoid_": _sigmoid,
     "softplus_": _softplus, "divided": _divided, "raised": _raised,
     "relu_": lambda z: z if z > 0 else z * 0.0,
     "sign_": lambda z: float(z > 0) - float(z < 0),
@@ -393,7 +405,7 @@ def _enter(taken: Taken, name: str, word: str, checked: bool) -> list[str]:
     check = f"if {word}.__class__ is not ndarray or {word}.shape != {shape}"
     lines = [f"{check} or {word}.dtype is not F: raise Again"] if checked else []
     if kind == "cast":
-        lines = [f"{word} = asarray({word}, F)", f"if {word}.shape != {shape}: raise Again"]
+        lines = [f"{word} = as_numbers({word}, F)", f"if {word}.shape != {shape}: raise Again"]
     if name in taken.numbers:
         return [*lines, f"{word} = {word}.item()"]
     core = taken.cores[name]
@@ -437,4 +449,4 @@ def build(
     return names["f"], text
 
 
-__all__ = ["LEAVES", "SIGN", "Again", "build", "source"]
+__all__ = ["LEAVES", "SIGN", "Again", "as_numbers", "build", "source"]

@@ -97,7 +97,8 @@ def kind_of(value: Any, dtype: np.dtype[Any]) -> str:
         return "float"
     if not isinstance(value, np.ndarray):
         return "number" if np.ndim(value) == 0 else "cast"
-    return "array" if value.dtype is dtype else "cast"
+    plain = value.flags.c_contiguous and value.flags.writeable  # what compiled loops take as it is
+    return "array" if value.dtype is dtype and plain else "cast"
 
 
 def _bind(
@@ -174,8 +175,19 @@ def checked_number(name: str, value: Any) -> Any:
     except Exception:
         array = np.asarray(None)
     if array.dtype.kind not in "fiub":
-        raise ValueProblem(f"{name} must be an array of numbers, and is {type(value).__name__}.")
+        raise ValueProblem(
+            f"{name} must be an array of numbers, and is {_described(value, array)}.",
+            hint="pass its real part" if array.dtype.kind == "c" else "",
+        )
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise ValueProblem(f"{name} has masked entries.", hint=f"{name}.filled(…) says their value")
     return array
+
+
+def _described(value: Any, array: Any) -> str:
+    """What was passed in the place of numbers."""
+    named = array.dtype.kind in "cMm" and hasattr(value, "dtype")
+    return f"one of {array.dtype}" if named else type(value).__name__
 
 
 def header(taken: Taken, name: str) -> str:
