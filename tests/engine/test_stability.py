@@ -116,3 +116,11 @@ def test_a_value_that_is_not_a_number_is_not_hidden(engine: str) -> None:
     with np.errstate(all="ignore"):
         value, _ = f(x=np.array([1.0, np.nan, 2.0]), w=np.ones(3))
     assert np.isnan(float(value))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_silu_written_as_a_quotient(engine: str) -> None:
+    f = compile_gradient(model_of("learn z in R\nL = z/(1 + exp(-z))"), "L", "z", engine=engine)
+    for z, value, slope in ((-1500.0, 0.0, 0.0), (1500.0, 1500.0, 1.0), (0.0, 0.0, 0.5)):
+        got, gradients = f(z=z)
+        assert (float(got), float(gradients["z"])) == (value, slope)

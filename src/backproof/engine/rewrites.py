@@ -113,6 +113,7 @@ STABLE: tuple[Rule, ...] = (
     Rule("1/(1 + exp(-z))", "sigmoid(z)", through=True),
     Rule("1/(1 + exp(z))", "sigmoid(-z)", through=True),
     Rule("exp(z)/(1 + exp(z))", "sigmoid(z)", through=True),
+    Rule("a/(1 + exp(-z))", "a*sigmoid(z)", through=True),
     Rule("exp(Z)/sum(exp(Z), axis=k)", "softmax(Z, axis=k)", _along, through=True),
     Rule("(exp(z) - exp(-z))/(exp(z) + exp(-z))", "tanh(z)", through=True),
     Rule("log(1 + exp(z))", "softplus(z)", through=True),
