@@ -180,6 +180,9 @@ def test_what_does_not_fit_is_told(
         ("", "is empty"),
         ("a,b,y\n1_000,2,0\n3,4,1\n", "column 'a' must hold numbers, and this cell is '1_000'"),
         ("a,b,y\n", "holds no samples: its only line is one of names"),
+        ("\na,b, a,y\n1,2,3,0\n4,5,6,1\n", "line 2: columns 1 and 3 are both called 'a'"),
+        ("a,y,y\n1,2,0\n3,4,1\n", "line 1: columns 2 and 3 are both called 'y'"),
+        (",a,,y\n1,2,3,0\n4,5,6,1\n", "line 1: columns 1 and 3 have no name"),
     ],
 )
 def test_a_csv_that_is_not_right(tmp_path: Path, text: str, says: str) -> None:

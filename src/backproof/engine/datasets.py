@@ -144,6 +144,8 @@ def _csv(path: Path, target: str | None) -> Raw:
         if len(row) != wide:
             raise FileProblem(f"'{path}', line {line}: {len(row)} cells, where the first line has "
                               f"{wide}.")  # fmt: skip
+    if has_header:
+        _told_apart(path, rows[0][0], names)
     chosen = _target_column(path, names, target, has_header)
     columns: dict[str, Array] = {}
     for k, name in enumerate(names):
@@ -154,6 +156,18 @@ def _csv(path: Path, target: str | None) -> Raw:
     said = [f"'{path}': {len(body)} samples, {len(rest)} columns of data"]
     said[0] += f", and '{chosen}' as the target." if chosen else "; no target."
     return Raw(path.name, data, columns.get(chosen or ""), columns, None, tuple(said))
+
+
+def _told_apart(path: Path, line: int, names: Sequence[str]) -> None:
+    """FileProblem where two columns have one name: a given could not say which it gets."""
+    for k, name in enumerate(names, 1):
+        first = names.index(name) + 1
+        if first < k:
+            called = f"are both called '{name}'" if name else "have no name"
+            raise FileProblem(
+                f"'{path}', line {line}: columns {first} and {k} {called}.",
+                hint="give each its own name in that line, or take one of the two out",
+            )
 
 
 def _target_column(
