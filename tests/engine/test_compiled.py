@@ -277,3 +277,31 @@ def test_arrays_however_they_lie_in_memory(engine: str) -> None:
             value, gradients = f(x=way, w=w)
             assert float(value) == 19.5
             assert np.asarray(gradients["w"]).tolist() == [2, 3, 5, 7]
+
+
+def test_jax_gives_numpy_for_numpy_whatever_was_passed_before() -> None:
+    import jax
+
+    f = compile_gradient(model_of(SIAMESE), "L", engine="jax")
+    model = f.program
+    rng = np.random.default_rng(0)
+    shapes = {"xA": (4,), "xB": (4,), "W1": (3, 4), "b1": (3,), "W2": (1, 3)}
+    ours = {n: rng.normal(size=s) for n, s in shapes.items()} | {"y": 1.0, "b2": 0.1}
+    assert set(model.inputs) == set(ours)
+    with jax.enable_x64(True):
+        theirs = {n: jax.numpy.asarray(a) for n, a in ours.items()}
+    want, gradients = compile_gradient(model_of(SIAMESE), "L", engine="numpy")(**ours)
+    for arrays, kind in ((theirs, jax.Array), (ours, np.ndarray), (theirs, jax.Array)):
+        value, found = f(**arrays)
+        assert float(value) == pytest.approx(float(want), rel=1e-12)
+        for name, g in found.items():
+            if np.ndim(g):
+                assert isinstance(g, kind), name
+            np.testing.assert_allclose(
+                np.asarray(g).reshape(np.shape(gradients[name])), gradients[name], rtol=1e-12
+            )
+    kept = f(**ours)[1]["W1"].copy()
+    held = f(**ours)[1]["W1"]
+    f(**{**ours, "xA": ours["xA"] + 1})
+    np.testing.assert_array_equal(held, kept)
+    held += 1  # the caller's own
