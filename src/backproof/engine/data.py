@@ -19,6 +19,7 @@ from backproof.calculus.model import Fact, Model
 from backproof.engine import datasets
 from backproof.engine.coding import coded, scaled
 from backproof.engine.datasets import Raw
+from backproof.engine.widths import rewritten_for
 from backproof.errors import BackproofError, NameProblem, ShapeProblem, ValueProblem
 from backproof.operators.dims import ONE, SCALAR, Dim
 
@@ -499,8 +500,16 @@ def _fit_sizes(task: Task, name: str, width: int, raw: Raw, source: str) -> None
         f"with {have} number{'s' * (have != 1)} a sample"
         + (f", where {', '.join(fixed)}." if fixed else "."),
         place=task.single.sheet.place(where.span),
-        hint=f"--map {own}=PART gives it another part of the data",
+        hint=_width_hint(task, own, have, width, raw),
     )
+
+def _width_hint(task: Task, own: str, have: int, width: int, raw: Raw) -> str:
+    changed = rewritten_for(task.single, own, have, width)
+    ways = [f"for {width} numbers a sample, write {changed} in the sheet"] if changed else []
+    if raw.columns:
+        ways.append(f"--map {own}=PART gives it another part of the data")
+    return "; ".join(ways) or f"declare {own} with {width} numbers, and what it meets likewise"
+
 
 
 def _solve_sizes(task: Task, raw: Raw, sources: Mapping[str, str]) -> None:
