@@ -249,3 +249,10 @@ def test_what_a_sigmoid_reconstructs_is_brought_to_its_range() -> None:
     t = task(AUTO.replace("(0, 1)[n]", "R[n]"), "iris", values={"h": 3})
     assert t.parts["train"]["X"].min() == 0 and t.parts["train"]["X"].max() == 1
     assert any("reaches 0 to 1 only" in s for s in t.said)
+
+
+def test_what_has_no_upper_bound_reconstructs_numbers_as_they_are() -> None:
+    text = "given X in R[N, n]\nlearn W in R[n, n]\nR = exp(X @ W)\nL = mse(R, X)"
+    t = task(text, "iris")
+    assert t.parts["train"]["X"].min() < 0
+    assert not any("reaches" in s for s in t.said)

@@ -17,7 +17,7 @@ from backproof.cli import main
 from backproof.engine.charts import line_chart, pictures_text, spark
 from backproof.engine.reports import _percent
 from backproof.engine.runs import Checkpoint, RunFolder, replace_file
-from backproof.engine.steppers import State
+from backproof.engine.stepping import State
 from backproof.errors import FileProblem
 
 pytest.importorskip("sklearn")

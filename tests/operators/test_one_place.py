@@ -17,16 +17,15 @@ PACKAGE = Path(__file__).resolve().parents[2] / "src" / "backproof"
 # spell every operator in another language (NumPy, JAX, numba, PyTorch), rewrite rules are patterns
 # over operators, and how weights start is a rule of thumb about the named activation.
 SPELLINGS = {
-    "engine/data.py": 1,
     "engine/cost.py": 3,
     "engine/expressions.py": 5,
     "engine/initial.py": 8,
-    "engine/measures.py": 2,
     "engine/numba_engine.py": 1,
     "engine/numba_rules.py": 2,
     "engine/numba_writer.py": 16,
     "engine/numpy_engine.py": 7,
     "engine/numpy_steps.py": 3,
+    "engine/output.py": 1,
     "engine/program.py": 3,
     "engine/rewrites.py": 9,
     "engine/source.py": 2,

@@ -19,6 +19,7 @@ from backproof.calculus.model import Fact, Model
 from backproof.engine import datasets
 from backproof.engine.coding import coded, scaled
 from backproof.engine.datasets import Raw
+from backproof.engine.output import find_output
 from backproof.engine.widths import rewritten_for
 from backproof.errors import BackproofError, NameProblem, ShapeProblem, ValueProblem
 from backproof.operators.dims import ONE, SCALAR, Dim
@@ -236,13 +237,11 @@ def fill(task: Task, raw: Raw, wanted: Wanted | None = None) -> Task:
 
 def _from_sigmoid(task: Task) -> bool:
     """Whether the data are to be reconstructed by a sigmoid, which reaches 0 to 1 only."""
-    from backproof.engine.measures import SQUASHED, find_output
-
-    output = find_output(task) if task.target is None else None
+    output = find_output(task.model, task.axes, None) if task.target is None else None
     if output is None or output.kind != "picture":
         return False
     meant = task.model.definitions.get(output.name, output.node)
-    if meant.op.name not in SQUASHED:
+    if meant.op.spans != (0, 1):
         return False
     task.said.append(f"{output.name or 'The output'} reaches 0 to 1 only, so the data are brought "
                      "there.")  # fmt: skip
@@ -503,13 +502,13 @@ def _fit_sizes(task: Task, name: str, width: int, raw: Raw, source: str) -> None
         hint=_width_hint(task, own, have, width, raw),
     )
 
+
 def _width_hint(task: Task, own: str, have: int, width: int, raw: Raw) -> str:
     changed = rewritten_for(task.single, own, have, width)
     ways = [f"for {width} numbers a sample, write {changed} in the sheet"] if changed else []
     if raw.columns:
         ways.append(f"--map {own}=PART gives it another part of the data")
     return "; ".join(ways) or f"declare {own} with {width} numbers, and what it meets likewise"
-
 
 
 def _solve_sizes(task: Task, raw: Raw, sources: Mapping[str, str]) -> None:

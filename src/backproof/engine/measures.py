@@ -7,7 +7,6 @@ depend on it. Gradient and factor norms are those of `ask slow`, at a fixed prob
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,90 +14,13 @@ import numpy as np
 from backproof.calculus.evaluate import Evaluator
 from backproof.engine.compiled import compile_gradient
 from backproof.engine.data import Task
+from backproof.engine.output import Output
 from backproof.errors import BackproofError
 from backproof.operators.dims import ONE
-from backproof.operators.node import Node, postorder
+from backproof.operators.node import Node
 
 Array = Any
 PROBE = 64  # samples of the training split that gradients are measured at
-SQUASHED = frozenset(("sigmoid", "softmax", "exp", "clip"))
-
-
-@dataclass(frozen=True)
-class Output:
-    """Where the sheet's prediction is.
-
-    node    its node
-    name    its name, or ""
-    kind    classes (largest of a row) · half (above ½) · sign (above 0) · numbers · picture
-    target  the data name that it is compared with
-    """
-
-    node: Node
-    name: str
-    kind: str
-    target: str
-
-    @property
-    def measure(self) -> str:
-        """What the number that says how good it is is called."""
-        return {"numbers": "r2", "picture": "reconstruction"}.get(self.kind, "accuracy")
-
-
-def find_output(task: Task) -> Output | None:
-    """The prediction of a sheet, or None where there is none to be found."""
-    model = task.model
-    inputs = {n for n in task.axes if n != task.target}
-    against = task.target or next(iter(task.axes), None)
-    if against is None:
-        return None
-    shape = model.shape(against)
-    named = {model.definitions[n].id: n for n in model.sheet.order}
-    nodes = [model.leaves[n] for n in model.sheet.order]
-    nodes = [*postorder([model.definitions[n] for n in model.sheet.order]), *nodes]
-    found: Node | None = None
-    for node in nodes:
-        if node.loops or node.name in model.declared:
-            continue
-        if model.graph.resolve_shape(node.shape) != shape:
-            continue
-        below = model.depends_on(node)
-        if task.target is not None and task.target in below:
-            continue
-        if not below & inputs and task.target is not None:
-            continue
-        if not below & set(model.learned) or (task.target is None and against not in below):
-            continue
-        if task.target is None and node.name is None:
-            continue  # an error such as A2 - X has the shape of X as well
-        if task.target is None and _compares(model.definitions[node.name or ""], against):
-            continue
-        found = node
-    if found is None:
-        return None
-    name = found.name or named.get(found.id, "")
-    if task.target is None:
-        return Output(found, name, "picture", against)
-    fact = model.declared[task.target]
-    if fact.kind in ("onehot", "range", "prob"):
-        return Output(found, name, "classes", task.target)
-    if fact.kind == "labels" and len(fact.bounds) == 2:
-        bottom = model.definitions.get(name, found)
-        squashed = bottom.op.name in SQUASHED and set(fact.bounds) == {0, 1}
-        return Output(found, name, "half" if squashed else "sign", task.target)
-    return Output(found, name, "numbers", task.target)
-
-
-def _compares(definition: Node, against: str) -> bool:
-    """Whether an equation uses the data outside a product: an error, not an output."""
-    pending = [definition]
-    while pending:
-        node = pending.pop()
-        if node.name == against:
-            return True
-        if node.op.name not in ("matmul", "einsum", "name"):
-            pending.extend(node.args)
-    return False
 
 
 def outputs_of(task: Task, node: Node, rows: Mapping[str, Array], parameters: Mapping[str, Array],
@@ -211,7 +133,12 @@ class Probe:
         self.layers = tuple(reached)
         self.learned = model.learned
         self.f = compile_gradient(model, task.loss, (*self.learned, *self.layers), engine="numpy")
-        made = self.f.program.outputs  # a softmax that its loss absorbs has no gradient of its own
+        past = self.f.program.past  # a softmax that its loss absorbs has no gradient of use
+        if past:
+            self.layers = tuple(n for n in self.layers if n not in past)
+            wrt = (*self.learned, *self.layers)
+            self.f = compile_gradient(model, task.loss, wrt, engine="numpy")
+        made = self.f.program.outputs
         self.layers = tuple(n for n in self.layers if made[n].fill != 0)
         self.product: Any = None
         self.first = ""

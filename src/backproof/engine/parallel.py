@@ -20,7 +20,7 @@ from backproof.engine.data import Task
 from backproof.engine.optimisers import Optimiser, Slots
 from backproof.engine.program import VALUE, gradient_program
 from backproof.engine.signature import Taken
-from backproof.engine.steppers import State, Stepper
+from backproof.engine.stepping import State, Stepper
 from backproof.errors import TrainingStopped, ValueProblem
 
 Array = Any

@@ -24,7 +24,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from backproof.engine.steppers import State
+from backproof.engine.stepping import State
 from backproof.errors import FileProblem
 
 Array = Any

@@ -1,6 +1,4 @@
-"""One epoch of training on an engine, behind one small interface.
-
-    stepper.epoch(state, order, rate) -> (mean loss of the steps, new state)
+"""How an epoch of training runs on each engine.
 
 Gradient descent and momentum run a whole epoch in one compiled call where the engine has one;
 the other rules step in Python; L-BFGS and Newton take all samples at once; JAX scans over the
@@ -9,9 +7,7 @@ steps, on one device or many (engine.parallel).
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,50 +18,11 @@ from backproof.engine.curvature import compile_products
 from backproof.engine.data import Task
 from backproof.engine.joint import MOST, Bound, compile_joint
 from backproof.engine.optimisers import SECOND_ORDER, Optimiser, Slots, optimiser
+from backproof.engine.stepping import State, Stepper
 from backproof.errors import NotAvailable, ValueProblem
 
 Array = Any
 WORTH_COMPILING = 50_000  # steps from which numba's seconds of compiling are won back
-
-
-@dataclass
-class State:
-    """Everything that a step changes: what a checkpoint must hold.
-
-    steps   steps taken so far
-    """
-
-    parameters: dict[str, Array]
-    slots: Slots = field(default_factory=dict)
-    steps: int = 0
-    done: bool = False
-
-    def copy(self) -> State:
-        return State(
-            {n: np.array(p) for n, p in self.parameters.items()},
-            {s: {n: np.array(a) for n, a in own.items()} for s, own in self.slots.items()},
-            self.steps, self.done,
-        )  # fmt: skip
-
-
-class Stepper(ABC):
-    """engine, why: what it runs on and why; batch: samples a step."""
-
-    engine = "numpy"
-    why = ""
-    batch = 1
-
-    @abstractmethod
-    def start(self, parameters: Mapping[str, Array]) -> State:
-        """The state before the first step."""
-
-    def agreed(self, flag: bool) -> bool:
-        """A decision that every process of the run must take alike."""
-        return flag
-
-    @abstractmethod
-    def epoch(self, state: State, order: Array, rate: float) -> tuple[float, State]:
-        """The mean loss of the steps over the samples in *order*, and the new state."""
 
 
 class Compiled(Stepper):

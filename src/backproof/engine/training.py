@@ -20,9 +20,7 @@ from backproof.engine.data import Task
 from backproof.engine.initial import initial_values
 from backproof.engine.measures import (
     Losses,
-    Output,
     Probe,
-    find_output,
     first_fault,
     found_and_right,
     largest_equation,
@@ -30,8 +28,10 @@ from backproof.engine.measures import (
     quality,
 )
 from backproof.engine.optimisers import FIRST_ORDER, RATES, SECOND_ORDER, optimiser, schedule
+from backproof.engine.output import Output, find_output
 from backproof.engine.runs import Checkpoint, RunFolder, versions
-from backproof.engine.steppers import Plain, State, Stepper, make_stepper
+from backproof.engine.steppers import Plain, make_stepper
+from backproof.engine.stepping import State, Stepper
 from backproof.errors import BackproofError, FileProblem, TrainingStopped, ValueProblem
 
 Array = Any
@@ -179,7 +179,7 @@ class _Loop:
         )  # fmt: skip
         self.said = [*task.said, *said]
         self.losses = Losses(task)
-        self.output = find_output(task)
+        self.output = find_output(task.model, task.axes, task.target)
         self.probe = Probe(task) if probe else None
         self.rate_at = schedule(options.schedule, options.rate or 1.0, options.epochs)
         self.print_ = fingerprint(task)

@@ -6,6 +6,7 @@ What is kept after `fit` is plain data, so estimators can be pickled and copied.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -17,9 +18,11 @@ from backproof.calculus.evaluate import Evaluator
 from backproof.calculus.model import build_model
 from backproof.engine.data import LABELS, Task, Wanted, predict_arrays, prepare, task_for
 from backproof.engine.datasets import Raw
-from backproof.engine.measures import Output, find_output, outputs_of, predict
+from backproof.engine.measures import outputs_of, predict
+from backproof.engine.output import Output, find_output
 from backproof.engine.training import Options, train
 from backproof.errors import BackproofError, MissingExtra, Source, ValueProblem
+from backproof.language.files import read_source
 from backproof.language.sheet import parse_sheet
 from backproof.operators.node import quantities
 
@@ -79,26 +82,32 @@ def _text(sheet: Any, default: str) -> tuple[str, str]:
     """(the sheet's text, what errors call it)."""
     if sheet is None:
         return default, "sheet"
-    if isinstance(sheet, str) and "\n" in sheet:
-        return sheet, "sheet"
     text = getattr(sheet, "text", None)
     if isinstance(text, str):
         return text, "sheet"
-    try:
-        return Path(sheet).read_text(encoding="utf-8"), str(sheet)
-    except OSError as error:
-        raise ValueProblem(f"The sheet '{sheet}' cannot be read: {error}.") from None
+    if isinstance(sheet, str) and "\n" in sheet:
+        return sheet, "sheet"
+    if not isinstance(sheet, (str, os.PathLike)):
+        raise ValueProblem(f"A sheet is a text, a path or a Sheet, and this is {sheet!r:.60}.")
+    path = Path(os.fsdecode(sheet))
+    if isinstance(sheet, str) and path.suffix.lower() != ".sheet":
+        raise ValueProblem(
+            f"'{sheet:.60}' is neither the text of a sheet, which has several lines, nor the path "
+            "of a .sheet file.",
+            hint="one statement a line: given x in R[d], then what is learned and the equations",
+        )
+    return read_source(path).text, str(path)
 
 
 @lru_cache(maxsize=64)
-def _bare(text: str, name: str) -> tuple[Task, Output | None]:
+def _bare(text: str, name: str, loss: str | None) -> tuple[Task, Output | None]:
     """A task without data and where its prediction is."""
-    task = prepare(_model(text, name))
+    task = prepare(_model(text, name), loss)
     facts = task.model.declared
     task.target = next((n for n in task.axes if facts[n].kind in LABELS), None)
     if task.target is None and len(task.axes) > 1:
         task.target = next((n for n in task.axes if n[:1].lower() in "yt"), None)
-    return task, find_output(task)
+    return task, find_output(task.model, task.axes, task.target)
 
 
 class _SheetEstimator(BaseEstimator):  # type: ignore[misc]
@@ -118,6 +127,7 @@ class _SheetEstimator(BaseEstimator):  # type: ignore[misc]
         engine: str = "auto",
         scale: str = "auto",
         values: Mapping[str, Any] | None = None,
+        loss: str | None = None,
         random_state: Any = 0,
     ) -> None:
         self.sheet = sheet
@@ -129,24 +139,28 @@ class _SheetEstimator(BaseEstimator):  # type: ignore[misc]
         self.engine = engine
         self.scale = scale
         self.values = values
+        self.loss = loss
         self.random_state = random_state
 
     def _source(self) -> tuple[str, str]:
         return _text(self.sheet, self._default)
+
+    def _parts(self) -> tuple[Task, Output | None]:
+        return _bare(*self._source(), self.loss)
 
     def _values(self) -> Mapping[str, Any]:
         return self.values or {}
 
     def _train(self, X: Array, target: Array | None) -> None:
         """Trains on all samples and keeps what prediction needs."""
-        text, name = self._source()
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         wanted = Wanted(values=self._values(), scale=self.scale, test=0.0, validation=0.0,
                         seed=seed)  # fmt: skip
         options = Options(self.epochs, self.batch, self.rate, self.optimizer, 0.9, self.schedule,
                           seed=seed, engine=self.engine)  # fmt: skip
         try:
-            task = task_for(_model(text, name), Raw("X", X, target), wanted)
+            model = _model(*self._source())
+            task = task_for(model, Raw("X", X, target), wanted, loss=self.loss)
             trained = train(task, options, probe=False)
         except BackproofError as error:
             raise ValueError(str(error)) from error
@@ -161,7 +175,7 @@ class _SheetEstimator(BaseEstimator):  # type: ignore[misc]
         }  # fmt: skip
 
     def _task(self) -> tuple[Task, Output]:
-        bare, output = _bare(*self._source())
+        bare, output = self._parts()
         assert output is not None
         task = Task(bare.single, bare.model, bare.loss, bare.samples, bare.axes)
         task.target = bare.target
@@ -183,7 +197,8 @@ class _SheetEstimator(BaseEstimator):  # type: ignore[misc]
 
 def _output(estimator: Any) -> Output | None:
     try:
-        return _bare(*estimator._source())[1]
+        found: Output | None = estimator._parts()[1]
+        return found
     except BackproofError:
         return None
 
@@ -194,7 +209,7 @@ def _has_probabilities(estimator: Any) -> bool:
         return False
     if output.kind != "classes":
         return output.kind == "half"
-    definitions = _bare(*estimator._source())[0].model.definitions
+    definitions = estimator._parts()[0].model.definitions
     return bool(definitions.get(output.name, output.node).op.promises == "rows sum to one")
 
 
@@ -208,6 +223,7 @@ class SheetClassifier(ClassifierMixin, _SheetEstimator):  # type: ignore[misc]
     sheet         its text, the path of its file, or a `Sheet`
     epochs        passes over the samples (iterations, of lbfgs and newton)
     values        dimensions and constants that the data do not fix, such as {"h": 16}
+    loss          which number is made smaller, where the sheet has several
     random_state  first values and order of the samples
 
     After `fit`: `classes_`, `parameters_` (name -> array), `loss_`, `n_iter_`.
@@ -250,7 +266,7 @@ class SheetClassifier(ClassifierMixin, _SheetEstimator):  # type: ignore[misc]
 
 def _middle_of(estimator: Any) -> float:
     """What separates the two labels of a sheet: one half for {0, 1}, zero for {-1, 1}."""
-    task, output = _bare(*estimator._source())
+    task, output = estimator._parts()
     assert output is not None
     low, high = (float(b) for b in task.model.declared[output.target].bounds)
     return (low + high) / 2
