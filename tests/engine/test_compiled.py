@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.engine.common import SIAMESE, model_of
+from tests.engine.common import SIAMESE, model_of, point_of, same
 
 from backproof import Sheet
 from backproof.engine import compiled
@@ -305,3 +305,39 @@ def test_jax_gives_numpy_for_numpy_whatever_was_passed_before() -> None:
     f(**{**ours, "xA": ours["xA"] + 1})
     np.testing.assert_array_equal(held, kept)
     held += 1  # the caller's own
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("learn z in R\na = sigmoid(z)\nL = -log(a)", "a z"),
+        ("learn z in R[3]\ngiven y in onehot[3]\np = softmax(z)\nL = cross_entropy(p, y)", "p z"),
+        ("learn z in R[3]\ne = exp(z)\ns = sum(e)\nL = log(s)*s", "s e z"),
+        ("learn z in R[3]\np = softmax(z)\nL = sum(p)**2", "p z"),
+        ("learn p in prob[3]\nL = sum(p)**2", "p"),
+        ("learn z in R[3]\na = sigmoid(z)\nL = sum(a*log(a) + (1 - a)*log(1 - a))", "a z"),
+    ],
+)
+def test_gradients_by_names_that_stable_forms_are_written_past(text: str, names: str) -> None:
+    model = model_of(text)
+    point = point_of(model, 0)
+    f = compile_gradient(model, "L", names.split(), engine="numpy")
+    _, gradients = f(**{n: point.floats[n] for n in f.names})
+    run = point.evaluator(model, exact=False)
+    for name in names.split():
+        want = run.value(model.deriver.gradient(model.leaves["L"], name))
+        same(gradients[name], want, f"{name}\n{f.source}")
+
+
+@pytest.mark.parametrize("engine", ["numpy", "jax", "numba"])
+def test_a_size_that_no_input_has_is_asked_for_at_every_call(engine: str) -> None:
+    model = model_of("given x in R[n]\nlearn w in R\nL = n*w**2")
+    f = compile_gradient(model, "L", engine=engine)
+    assert f.names == ("w", "x")
+    for n in (3, 5, 1):
+        value, gradients = f(w=2.0, x=np.ones(n))
+        assert float(value) == 4 * n
+        assert float(gradients["w"]) == 4 * n
+        assert float(f(2.0, np.ones(n))[0]) == 4 * n
+    with pytest.raises(BackproofError, match=r"x is missing\."):
+        f(w=2.0)  # not the size of the call before

@@ -152,3 +152,53 @@ def test_jacobians_in_the_sheets_layout(layout: str) -> None:
         got = f(**{n: run.named(n) for n in f.names})
         same(got, want, f.source)
         assert np.ndim(got) == sum(1 for n in want.shape if n != 1) or want.shape[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "wrt", "names", "want"),
+    [
+        ("given x in R[d]\nm = mean(x)\nL = mean((x - m)**2)", "x", ("x",),
+         np.eye(3) * 2 / 3 - np.full((3, 3), 2 / 9)),
+        ("given X in R[N, d]\nlearn w in R[d]\nL = 0.5*w.T @ w - sum(X @ w)", "w", ("w",),
+         np.eye(3)),
+        ("given g in R[n]\nlearn w in R[n]\nL = g.T @ w", "w", ("w",), np.zeros((3, 3))),
+        ("given g in R[n]\nlearn w in R[n]\nL = (g.T @ g)*sum(w)", "w", ("w",), np.zeros((3, 3))),
+    ],
+)  # fmt: skip
+def test_sizes_that_only_the_variable_tells(
+    text: str, wrt: str, names: tuple[str, ...], want: Any
+) -> None:
+    """Hessians in which no array is left: (1/d)*sum((x - m)**2) has 2/d*(I - 1/d)."""
+    model = model_of(text)
+    for structured in (False, True):
+        f = compile_hessian(model, "L", wrt, structured=structured)
+        assert f.names == names
+        made = f(**{wrt: np.arange(3.0)})
+        same(made.dense() if structured else made, want)
+    v = np.array([1.0, -2.0, 4.0])
+    product = compile_hvp(model, "L", wrt)
+    same(product(v=v), want @ v)
+    jacobian = compile_jacobian(model, wrt, wrt)
+    same(jacobian(**{wrt: np.arange(3.0)}), np.eye(3))
+
+
+def test_the_hessian_in_a_number_through_a_matrix() -> None:
+    """det(s*I) of 3 × 3 is s**3, its second derivative 6*s."""
+    model = model_of("learn s in Rpos\nL = det(s*eye(3))")
+    assert float(np.ravel(compile_hessian(model, "L", "s")(s=2.0))[0]) == pytest.approx(12)
+
+
+@pytest.mark.parametrize("y", [-1.0, np.array(-1.0), np.array([-1.0]), np.array([[-1.0]])])
+@pytest.mark.parametrize(
+    ("loss", "want"),
+    [
+        ("log(1 + exp(-(y*(w.T @ x))))", 0.25),  # at w = 0 the sigmoid's slope is 1/4
+        ("y*sumsq(w.T @ x)/2", -1.0),
+    ],
+)
+def test_a_given_number_that_scales_a_hessian(loss: str, want: float, y: Any) -> None:
+    """The second derivative in w is a number times x x.T."""
+    model = model_of(f"given x in R[d]\ngiven y in {{-1, 1}}\nlearn w in R[d]\nL = {loss}")
+    x = np.array([1.0, 2.0])
+    f = compile_hessian(model, "L", "w")
+    same(f(x=x, y=y, w=np.zeros(2)), want * np.outer(x, x))

@@ -30,9 +30,9 @@ class Compiled:
 
     engine   the engine it runs on: "numpy", "jax" or "numba"; "" until an automatic choice is made
     why      why this engine
-    names    its arguments, in the order of the sheet
+    names    its arguments, in the order of the sheet, then those that only tell a size it needs
     source   the code that was compiled last, where there is such a text
-    also     further arguments that only tell sizes
+    also     arguments that only tell sizes, such as the name that a Hessian is in
     others   names of the sheet that it does not depend on; they may be passed, and are not used
     taken    what the last call was given
     """
@@ -47,6 +47,7 @@ class Compiled:
         dtype: str = "float64",
         reuse: bool = False,
         also: Mapping[str, Shape] | None = None,
+        wanted: Shape = (),
     ) -> None:
         if engine not in ENGINES:
             raise BackproofError(
@@ -57,8 +58,8 @@ class Compiled:
         self.program, self.dtype, self.reuse = program, dtype, reuse
         self.also = dict(also or {})
         self.shapes = {**program.shapes, **self.also}
-        self.names = program.inputs
         self.known = model.number_sizes()
+        self.names = (*program.inputs, *self._telling(model, wanted))
         self.others = tuple(n for n in model.leaves if n not in self.names)
         values = model.given_values(exact=False)
         self.defaults = {n: values[n] for n in self.names if n in values}
@@ -69,6 +70,26 @@ class Compiled:
         self._made: dict[Any, Callable[..., Any]] = {}
         self._fast: Callable[..., Any] = _nothing
         self._words = self._positional_words()
+
+    def _telling(self, model: Model, wanted: Shape) -> list[str]:
+        """Names that are needed for a size only, which no input has; they go into `also`."""
+        graph = self.program.graph
+        needed = self.program.sizes.union(*(graph.resolve(d).names() for d in wanted))
+        missing = dict.fromkeys(sorted(needed - self.known.keys()))
+        for shape in self.program.shapes.values():
+            for d in shape:
+                for name in d.names():
+                    missing.pop(name, None)
+        telling = []
+        declared = {n: model.shape(n) for n in model.declared} if missing else {}
+        for name, shape in {**self.also, **declared}.items():
+            told = [n for d in shape if (n := graph.resolve(d).as_name()) in missing]
+            if told:
+                telling.append(name)
+                self.also[name] = self.shapes[name] = graph.resolve_shape(shape)
+            for n in told:
+                missing.pop(str(n), None)
+        return telling
 
     def _positional_words(self) -> bool:
         from backproof.engine.source import identifiers
@@ -116,8 +137,10 @@ class Compiled:
         f = self._made.get(key)
         if f is None:
             f = self._made[key] = self._compile(taken)
-        self._fast, self.taken = f, taken
-        return f(*(given[n] for n in self.names))
+        self.taken = taken
+        if len(self.names) == len(self.program.inputs):  # else a size has to be looked at
+            self._fast = f
+        return f(*(given[n] for n in self.program.inputs))
 
     def _out_shapes(self) -> dict[str, Any]:
         graph = self.program.graph

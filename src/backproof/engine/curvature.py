@@ -32,7 +32,7 @@ from backproof.engine.compiled import Compiled, installed
 from backproof.engine.program import Derivation, check_names, expression, number_named
 from backproof.engine.structured import Dense, Diagonal, Gram, Kronecker, Samples, Structured, Sum
 from backproof.errors import BackproofError
-from backproof.operators.dims import ONE, SCALAR, Dim, squeeze
+from backproof.operators.dims import ONE, SCALAR, Dim, Shape, squeeze
 from backproof.operators.node import Node, quantities, replaced
 
 Array = Any
@@ -81,14 +81,14 @@ class Function(_Wrapped):
 def _world(model: Model, target: str, wrt: str, number: bool) -> tuple[Derivation, Node]:
     """(the derivation, the target over declared names and *wrt*)."""
     check_names(model, [wrt])
-    derivation = Derivation(model)
+    derivation = Derivation(model, frozenset([wrt]))
     if number:
         root = number_named(model, target)
     else:
         root = model.leaves.get(target) or expression(model, target)
     if root.name is None:
         root = derivation.stable(root)
-    free = frozenset([wrt]) if wrt in model.definitions else frozenset()
+    free = derivation.free & model.definitions.keys()
     return derivation, derivation.inline(root, free)
 
 
@@ -99,15 +99,17 @@ def compile_jacobian(
     derivation, root = _world(model, target, wrt, number=False)
     deriver = Deriver(model.graph, {}, model.leaves)
     node = derivation.short(deriver.jacobian(root, wrt, model.denominator))
-    return _function(model, derivation, f"jac({target}, {wrt})", node, engine, dtype)
+    also = {wrt: model.graph.resolve_shape(model.leaves[wrt].shape)}
+    return _function(model, derivation, f"jac({target}, {wrt})", node, engine, dtype, (), also)
 
 
 def _function(
     model: Model, derivation: Derivation, title: str, node: Node, engine: str, dtype: str,
-    extra: Sequence[str] = (),
+    extra: Sequence[str], also: Mapping[str, Shape],
 ) -> Function:  # fmt: skip
     program = derivation.program(title, {title: node}, {}, extra)
-    compiled = Compiled(program, model, engine, dtype)
+    also = {n: shape for n, shape in also.items() if n not in program.inputs}
+    compiled = Compiled(program, model, engine, dtype, also=also)
     compiled.others += tuple(n for n in extra if n not in program.inputs)
     return Function(compiled)
 
@@ -125,7 +127,8 @@ def compile_hvp(
     gradient = _gradient(derivation, root, leaf)
     along = derivation.short(graph.make("sum", gradient * v, params=(None,)))
     node = _gradient(derivation, along, leaf)
-    return _function(model, derivation, f"hess({target}, {wrt}) v", node, engine, dtype, [vector])
+    title, also = f"hess({target}, {wrt}) v", {vector: v.shape}
+    return _function(model, derivation, title, node, engine, dtype, [vector], also)
 
 
 Products = Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Array]]
@@ -133,7 +136,7 @@ Products = Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Array]]
 
 def compile_products(model: Model, target: str, names: Sequence[str]) -> Products:
     """The Hessian in all *names* at once times arrays: (arrays, name -> V) to name -> array."""
-    derivation = Derivation(model)
+    derivation = Derivation(model, frozenset(names))
     graph = model.graph
     loss = number_named(model, target)
     swept = derivation.sweep(loss, names)
@@ -203,15 +206,14 @@ class Hessian(_Wrapped):
         outputs = {key: node for key, node in parts.items() if key not in self._passed}
         program = derivation.program(f"hess({target}, {wrt})", outputs, {})
         also = {} if wrt in program.inputs else {wrt: self.shape_dims}
-        self.compiled = Compiled(program, model, engine, dtype, also=also)
+        self.compiled = Compiled(program, model, engine, dtype, False, also, self.shape_dims)
         self._keys = [
             (term, [(part, f"{k}.{part}") for part in term.parts])
             for k, term in enumerate(self.terms or ())
         ]
         self._work: Array | None = None
         self._loops = engine == "numba" or (engine == "auto" and installed("numba"))
-        self.model = model
-        self._known, self._wanted = frozenset(model.leaves), frozenset(program.inputs)
+        self._known, self._wanted = frozenset(model.leaves), frozenset(self.compiled.names)
 
     @property
     def kind(self) -> str:
@@ -226,7 +228,7 @@ class Hessian(_Wrapped):
         shape: tuple[int, ...] = () if given is None else np.shape(given)
         if shape:
             return (*shape, 1) if len(shape) == 1 else shape
-        sizes = dict(self.model.number_sizes())
+        sizes = self.compiled.taken.sizes
         return tuple(d.evaluate(sizes) for d in self.shape_dims)
 
     def structured(self, **named: Any) -> Structured:
@@ -282,8 +284,8 @@ class Hessian(_Wrapped):
         if self.terms is not None and self._wanted.issubset(named):
             values = compiled(*[named[n] for n in compiled.names])
             return values
-        also = compiled.also if self.terms is None else ()
-        values = compiled(**{n: named[n] for n in (*compiled.names, *also) if n in named})
+        passed = dict.fromkeys((*compiled.names, *compiled.also))
+        values = compiled(**{n: named[n] for n in passed if n in named})
         return values
 
     def _scratch(self, like: Array) -> Array:
@@ -349,10 +351,10 @@ class Term:
     def build(self, arrays: Mapping[str, Array], shape: tuple[int, ...]) -> Structured:
         """The Hessian from the arrays of the parts."""
         left, right = arrays.get("left"), arrays.get("right")
-        scale = float(arrays["scale"]) ** 2 if "scale" in arrays else 1.0
+        scale = arrays["scale"].item() ** 2 if "scale" in arrays else 1.0
         if self.diagonal:
             return self._diagonal(arrays["d"] * scale, left, right, shape)
-        blocks = arrays["blocks"] * scale
+        blocks = np.atleast_1d(arrays["blocks"] * scale)  # of a number: one block of one
         p = blocks.shape[0]
         # blocks come as [k; z's axes]: samples first is what the structured forms take
         if self.rows:
@@ -377,7 +379,7 @@ class Term:
         if left is None and right is None:
             return Diagonal(np.broadcast_to(d, shape), shape)
         if self.same:
-            c = float(d)
+            c = d.item()
             return Kronecker(
                 None if left is None else left.T @ left,
                 None if right is None else right @ right.T,

@@ -9,13 +9,15 @@ no engine.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from backproof.calculus.derive import Deriver, pull_back
 from backproof.calculus.model import Model
-from backproof.engine.rewrites import EVALUATED, SHORT, STABLE, Rewriter
+from backproof.engine.exponents import BUILDERS as EXPONENTS
+from backproof.engine.masks import GUARDED, MOVED
+from backproof.engine.rewrites import EVALUATED, SHORT, SIGNS, STABLE, Rewriter
 from backproof.errors import NameProblem, ShapeProblem
-from backproof.operators.dims import Shape, show_shape
+from backproof.operators.dims import Dim, Shape, show_shape
 from backproof.operators.node import Graph, Loop, Node, postorder, quantities
 
 VALUE = "value"
@@ -31,6 +33,7 @@ class Program:
     labels    node id -> the reader's name for it: an equation's name, or dW1 for a gradient
     rules     the rewritings that were used
     equations the names of the sheet's equations
+    past      those derived by that the value is computed without, in a stable form
     """
 
     graph: Graph
@@ -40,6 +43,7 @@ class Program:
     labels: Mapping[int, str]
     rules: tuple[str, ...] = ()
     equations: frozenset[str] = frozenset()
+    past: frozenset[str] = frozenset()
 
     @property
     def order(self) -> list[Node]:
@@ -60,23 +64,43 @@ class Program:
                 found[node.name] = self.graph.resolve_shape(node.shape)
         return found
 
+    @property
+    def sizes(self) -> set[str]:
+        """The names of the dimensions of everything that is computed."""
+        resolve = self.graph.resolve
+        found: set[str] = set()
+        for node in self.order:
+            dims = [*node.shape, *(loop.size for loop in node.loops)]
+            dims += [p for p in node.params if isinstance(p, Dim)]
+            found.update(n for d in dims for n in resolve(d).names())
+        return found
+
 
 @dataclass(eq=False)
 class Derivation:
-    """The equations of a model in stable form, with what is derived from them."""
+    """The equations of a model in stable form, with what is derived from them.
+
+    free   the names that are derived by: no rule is written past one (the log of a named sigmoid
+           would no longer depend on the name), or uses what its set promises (entries that sum to
+           one are free when they are derived by)
+    """
 
     model: Model
+    free: frozenset[str] = frozenset()
     definitions: dict[str, Node] = field(init=False)
     deriver: Deriver = field(init=False)
 
     def __post_init__(self) -> None:
         model = self.model
         self.graph = model.graph
-        facts = model.declared
-        self._stable = Rewriter(self.graph, (*STABLE, *SHORT), model.definitions, facts, False)
+        facts = {n: f for n, f in model.declared.items() if n not in self.free}
+        below = {n: d for n, d in model.definitions.items() if n not in self.free}
+        self._stable = Rewriter(self.graph, (*STABLE, *SHORT), below, facts, (EXPONENTS,))
         self.definitions = {n: self._stable(d) for n, d in model.definitions.items()}
-        self._short = Rewriter(self.graph, SHORT, self.definitions, facts)
-        self._evaluated = Rewriter(self.graph, (*EVALUATED, *SHORT), {}, facts)
+        below = {n: d for n, d in self.definitions.items() if n not in self.free}
+        self._short = Rewriter(self.graph, SHORT, below, facts, (MOVED, SIGNS))
+        last = (*EVALUATED, *SHORT)
+        self._evaluated = Rewriter(self.graph, last, {}, model.declared, (GUARDED, SIGNS))
         self._inlined: dict[int, Node] = {}
 
     @property
@@ -239,10 +263,27 @@ def check_names(model: Model, wrt: Sequence[str]) -> None:
 def gradient_program(model: Model, target: str, wrt: Sequence[str]) -> Program:
     """The value of *target* and its gradients by *wrt*."""
     check_names(model, wrt)
-    derivation = Derivation(model)
-    root = number_named(model, target)
-    if root.name is None:
-        root = derivation.stable(root)
+    derivation = Derivation(model, frozenset(wrt) - model.definitions.keys())
+    written = number_named(model, target)
+    root = written if written.name is not None else derivation.stable(written)
     swept = derivation.sweep(root, wrt) if wrt else {}
+    inner = [n for n in wrt if n in model.definitions]
+    own = _inner(model, derivation, written, root, inner) if inner else {}
+    past = frozenset(n for n, g in own.items() if g is not swept[n])
+    swept |= own
     outputs = {VALUE: root, **{name: swept[name] for name in wrt}}
-    return derivation.program(target, outputs, derivation.labels(swept, target))
+    program = derivation.program(target, outputs, derivation.labels(swept, target))
+    return replace(program, past=past)
+
+
+def _inner(
+    model: Model, derivation: Derivation, written: Node, root: Node, names: Sequence[str]
+) -> dict[str, Node]:
+    """The gradients at names of equations, where stable forms were written past these names."""
+    kept = Derivation(model, derivation.free | frozenset(names))
+    top = written if written.name is not None else kept.stable(written)
+    same = all(d is derivation.definitions[n] for n, d in kept.definitions.items())
+    if same and top is root:
+        return {}
+    found = kept.sweep(top, names)
+    return {name: found[name] for name in names}
