@@ -160,6 +160,8 @@ def test_labels_of_minus_one_and_one() -> None:
         (SOFTMAX, "none.csv", {}, FileProblem, "not a file that exists"),
         (SOFTMAX, None, {}, ValueProblem, "There is no data for X, Y"),
         ("given x in R[3]\na = sum(x)\nL = a**2", "iris", {}, ShapeProblem, "learns nothing"),
+        (TWINS, "digits", {"unseen": "77,8"}, ValueProblem, "classes are 0, 1, 2, 3, 4,"),
+        (SOFTMAX, np.ones((5, 4)), {}, ValueProblem, "this is one ndarray of shape (5, 4)."),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_told(
@@ -256,3 +258,60 @@ def test_what_has_no_upper_bound_reconstructs_numbers_as_they_are() -> None:
     t = task(text, "iris")
     assert t.parts["train"]["X"].min() < 0
     assert not any("reaches" in s for s in t.said)
+
+
+TWO = """given x in R[d]
+given y in R
+learn w in R[d]
+a = w.T @ x
+E = (a - y)**2
+L = E + sumsq(w)
+"""
+
+
+def test_which_number_is_the_loss() -> None:
+    data = {"x": np.ones((20, 2)), "y": np.arange(20.0)}
+    assert task_for(model_of(TWO), data).loss == "L"
+    assert task_for(model_of(TWO), data, loss="E").loss == "E"
+    several = task_for(model_of(TWO + "A = abs(a - y)\nP = sumsq(w)\n"), data)
+    assert several.loss == "A"  # the last that depends on the data: a penalty alone is no loss
+    assert "The loss is A; L and P are not made smaller (--loss NAME says otherwise)." in (
+        several.said
+    )
+    assert not any("made smaller" in s for s in task_for(model_of(TWO), data).said)
+
+
+@pytest.mark.parametrize(
+    ("text", "loss", "says"),
+    [
+        (TWO, "J", "'J' cannot be the loss: it is not in the sheet."),
+        (TWO, "w", "'w' cannot be the loss: it has no equation."),
+        (TWO + "v = x*a\n", "v", "'v' cannot be the loss: its shape is no number's."),
+        (TWO + "c = x.T @ x\n", "c", "c depends on no parameter"),
+        (SOFTMAX, "J", "'J' cannot be the loss: it is not in the sheet."),
+    ],
+)
+def test_a_loss_that_is_none(text: str, loss: str, says: str) -> None:
+    with pytest.raises(BackproofError) as error:
+        prepare(model_of(text), loss)
+    assert says in str(error.value)
+
+
+def test_parameters_larger_than_the_memory() -> None:
+    from backproof.engine.training import Options, train
+
+    for size, says in ((1e12, "as d is 4 and h is 1,000,000,000,000;"), (1e30, "h is 1e+30;")):
+        made = task(AUTO.replace("[n", "[d").replace("n]", "d]"), "iris", values={"h": size})
+        with pytest.raises(ValueProblem) as error:
+            train(made, Options())
+        assert "W would hold" in str(error.value) and says in str(error.value)
+        assert "smaller sizes" in error.value.hint
+
+
+def test_parts_and_labels_are_told_as_one_says_them() -> None:
+    raw = datasets.from_arrays({"x": np.ones((20, 1)), "y": np.arange(20.0) % 2})
+    assert "samples with label 1 are kept" in datasets.thinned(raw, 0.5, 0).said[-1]
+    made = task(ONE, raw)
+    assert "Y gets the part 'y' (by its name)." in made.said
+    assert any("(1 constant column becomes 0)" in s for s in made.said)
+    assert datasets.shown_label(1234567.0) == "1234567" and datasets.shown_label(0.5) == "0.5"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -102,3 +103,42 @@ def test_the_autoencoder_goes_there_and_back() -> None:
     assert code.shape == (150, 2) and auto.score(X) > 0.9
     np.testing.assert_allclose(auto.inverse_transform(code), auto.reconstruct(X), rtol=1e-9)
     assert list(auto.get_feature_names_out()) == ["sheetautoencoder0", "sheetautoencoder1"]
+
+
+TWO = """given x in R[d]
+given y in R
+learn w in R[d]
+a = w.T @ x
+E = (a - y)**2
+L = E + 100*sumsq(w)
+"""
+
+
+def test_which_loss_and_which_sheet(tmp_path: Path) -> None:
+    X, y = load_diabetes(return_X_y=True)
+    plain = SheetRegressor(TWO, loss="E").fit(X, y)
+    assert plain.score(X, y) > 0.5 > 0.1 > SheetRegressor(TWO).fit(X, y).score(X, y)
+    file = tmp_path / "net.sheet"
+    file.write_text(TWO)
+    again = SheetRegressor(file, loss="E").fit(X, y)
+    np.testing.assert_array_equal(again.predict(X), plain.predict(X))
+    for sheet, says in (
+        ("given x in R[d]", "neither the text of a sheet, which has several lines, nor the path"),
+        (str(tmp_path / "none.sheet"), "There is no file"),
+        (str(tmp_path), "nor the path of a .sheet file"),
+        (3, "A sheet is a text, a path or a Sheet, and this is 3."),
+    ):
+        with pytest.raises(ValueError) as error:
+            SheetRegressor(sheet).fit(X, y)
+        assert says in str(error.value)
+
+
+def test_columns_that_have_names() -> None:
+    pandas = pytest.importorskip("pandas")
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    frame = pandas.DataFrame(X, columns=["a", "b", "c"])
+    for kind in (SheetRegressor, SheetAutoencoder):
+        model = kind(epochs=5).fit(frame, X[:, 0])
+        assert list(model.feature_names_in_) == ["a", "b", "c"]
+        with pytest.raises(ValueError, match="feature names"):
+            model.score(frame[["b", "a", "c"]], X[:, 0])

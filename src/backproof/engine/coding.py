@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from backproof.calculus.model import Fact, Model
+from backproof.engine.datasets import shown_label
 from backproof.errors import ValueProblem
 
 Array = Any
@@ -60,10 +61,6 @@ def _outside(name: str, array: Array, bad: Array, what: str) -> ValueProblem:
     )
 
 
-def _shown(value: Any) -> str:
-    return str(value) if isinstance(value, str) else f"{float(value):g}"
-
-
 def _rows_onehot(name: str, values: Array) -> Array:
     array = np.asarray(_numbers(name, values), np.float64)
     bad = ((array != 0) & (array != 1)).any(axis=1) | (array.sum(axis=1) != 1)
@@ -88,13 +85,13 @@ def _onehot(
     if len(classes) > 1000:
         raise ValueProblem(f"{name} takes classes, and the target has {len(classes)} of them.")
     if width is not None and len(classes) != width:
-        some = ", ".join(_shown(c) for c in classes[:12])
+        some = ", ".join(shown_label(c) for c in classes[:12])
         raise ValueProblem(
             f"{name} is declared with {width} classes, and the target has {len(classes)}: {some}"
             + ("…." if len(classes) > 12 else "."),
         )
     code = (values[:, None] == classes[None, :]).astype(np.float64)
-    shown = tuple(_shown(c) for c in classes)
+    shown = tuple(shown_label(c) for c in classes)
     said = f"{name}: {len(classes)} classes, one-hot in the order {', '.join(shown[:12])}"
     return code, shown, [said + ("…." if len(shown) > 12 else ".")]
 
@@ -112,17 +109,17 @@ def _labels(
     flat = values.ndim == 1 or values.shape[1] == 1
     if flat and len(classes) == 2 == len(labels):
         array = np.where(values == classes[1], labels[1], labels[0]).astype(np.float64)
-        shown = tuple(_shown(c) for c in classes)
+        shown = tuple(shown_label(c) for c in classes)
         said = f"{name}: {shown[0]} is written {labels[0]:g}, {shown[1]} is written {labels[1]:g}."
         return array.reshape(len(values), 1), shown, [said]
     if flat and width is not None and width == len(classes) > 2 and len(labels) == 2:
         hot = values.reshape(-1, 1) == classes[None, :]
-        shown = tuple(_shown(c) for c in classes)
+        shown = tuple(shown_label(c) for c in classes)
         return np.where(hot, labels[1], labels[0]), shown, [f"{name}: one column a class."]
     bad = next((c for c in classes.tolist() if not number or c not in labels), classes[-1])
     places = np.argwhere(np.asarray(values == bad).reshape(len(values), -1))
     raise ValueProblem(
-        f"{name} is a label in {wanted}, and the target holds {_shown(bad)} (sample "
+        f"{name} is a label in {wanted}, and the target holds {shown_label(bad)} (sample "
         f"{int(places[0][0]) + 1}); it has {len(classes)} different values.",
         hint="for several classes declare onehot[N, K]; --pairs makes same-or-not of them",
     )
@@ -151,7 +148,11 @@ def scaled(
         flat = spread <= 1e-12 * (1 + np.abs(middle))
         spread = np.where(flat, 1.0, spread)
         said = f"{name}: standardised, with means and deviations of the training split"
-        said += f" ({int(flat.sum())} constant columns become 0)." if flat.any() else "."
+        many = int(flat.sum())
+        constant = (
+            "1 constant column becomes 0" if many == 1 else f"{many} constant columns become 0"
+        )
+        said += f" ({constant})." if many else "."
     elif kind == "minmax":
         low, high = 0.0, 1.0
         if fact.kind == "interval":

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from backproof.calculus.batch import batch_sheet
-from backproof.calculus.batch.roles import find_loss
+from backproof.calculus.batch.roles import find_loss, losses
 from backproof.calculus.model import Fact, Model
 from backproof.engine import datasets
 from backproof.engine.coding import coded, scaled
-from backproof.engine.datasets import Raw
+from backproof.engine.datasets import Raw, shown_label
 from backproof.engine.output import find_output
 from backproof.engine.widths import rewritten_for
 from backproof.errors import BackproofError, NameProblem, ShapeProblem, ValueProblem
@@ -133,18 +133,21 @@ class Task:
 
 def prepare(model: Model, loss: str | None = None) -> Task:
     """The sheet for many samples, without data yet."""
-    target = loss or find_loss(model)
+    target = find_loss(model, loss)
     if not model.learned:
         raise ShapeProblem(
             "This sheet learns nothing, so there is nothing to train.",
             hint="declare the parameters with learn, such as learn W in R[3, 4]",
         )
+    if not model.depends_on(model.leaves[target]) & set(model.learned):
+        raise ShapeProblem(f"{target} depends on no parameter, so it cannot be made smaller.",
+                           hint="--loss NAME says which number is the loss")  # fmt: skip
     samples = _samples(model)
     free = [n for n in model.sheet.given if not model.has_value(n)]
     if samples is None and not free:
         task = Task(model, model, target, None, {})
         task.said.append("The values in the sheet are all the data: every step takes all of it.")
-        return task
+        return _telling(task, target, loss)
     if samples is not None:
         axes = {}
         for name in free:
@@ -154,8 +157,19 @@ def prepare(model: Model, loss: str | None = None) -> Task:
         names = {n: n for n in model.declared}
         task = Task(model, model, target, samples, axes, names=names)
         task.said.append(f"The sheet is for {samples} samples: a minibatch is its {samples}.")
-        return task
-    return _derived(model, loss)
+        return _telling(task, target, loss)
+    return _telling(_derived(model, target), target, loss)
+
+
+def _telling(task: Task, loss: str, asked: str | None) -> Task:
+    """The same; where the sheet ends in several numbers, it is said which is made smaller."""
+    model = task.single
+    others = [n for n in losses(model) if n != loss
+              and model.depends_on(model.leaves[n]) & set(model.learned)]  # fmt: skip
+    if others and asked is None:
+        shown = f"{' and '.join(others)} {'is' if len(others) == 1 else 'are'} not made smaller"
+        task.said.append(f"The loss is {loss}; {shown} (--loss NAME says otherwise).")
+    return task
 
 
 def _derived(model: Model, loss: str | None) -> Task:
@@ -363,8 +377,10 @@ def _sources(task: Task, raw: Raw, wanted: Wanted) -> dict[str, str]:
             f"{' and '.join(both)} would both get the data of {raw.name}.",
             hint=f"--map {both[0]}=… says which part each gets; --pairs makes pairs for twins",
         )
-    words = {FIRST: "data (A)", SECOND: "data (B)", SAME: "same class or not"}
-    task.said += [f"{n} gets the {words.get(s, s)} ({why[n]})." for n, s in sources.items()]
+    words = {FIRST: "the data (A)", SECOND: "the data (B)", SAME: "the label of a pair",
+             "data": "the data", "target": "the target"}  # fmt: skip
+    said = {s: words.get(s, f"the part '{s}'") for s in sources.values()}
+    task.said += [f"{n} gets {said[s]} ({why[n]})." for n, s in sources.items()]
     predicted = [n for n, s in sources.items() if s in ("target", SAME)]
     task.target = predicted[0] if predicted else next(
         (n for n in task.axes if task.model.declared[n].kind in LABELS or
@@ -404,7 +420,7 @@ def _splits(
     found = datasets.split(raw.taken(rows), wanted.test, wanted.validation, wanted.seed)
     splits = {part: rows[chosen] for part, chosen in found.items()}
     if held:
-        shown = ", ".join(f"{c:g}" if not isinstance(c, str) else c for c in held)
+        shown = ", ".join(shown_label(c) for c in held)
         splits["unseen"] = np.flatnonzero(np.isin(labels, held))
         task.said.append(f"Held out of training as a whole: classes {shown}, the split 'unseen'.")
     if SAME not in sources.values():
@@ -558,10 +574,11 @@ def task_for(model: Model, data: Any, wanted: Wanted | None = None, *, target: s
     task = prepare(model, loss)
     if data is None:
         return without_data(task, wanted)
-    raw = data if isinstance(data, Raw) else (
-        datasets.from_arrays(data, target=target) if isinstance(data, Mapping)
-        else datasets.load(str(data), target)
-    )  # fmt: skip
+    raw = (
+        data
+        if isinstance(data, Raw)
+        else datasets.read(data, [n for n in model.sheet.given if not model.has_value(n)], target)
+    )
     if not raw.count:
         raise ValueProblem(f"{raw.name} holds no samples.")
     return fill(task, raw, wanted)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -77,7 +78,29 @@ class Raw:
         return replace(self, said=(*self.said, *sentences))
 
 
+def shown_label(value: Any) -> str:
+    """A class as one writes it: 1 for 1.0, all digits of a whole number."""
+    if isinstance(value, str):
+        return str(value)
+    number = float(value)
+    return str(int(number)) if number.is_integer() else f"{number:g}"
+
+
 # --- loading ---------------------------------------------------------------------------------
+
+
+def read(data: Any, givens: Sequence[str], target: str | None = None) -> Raw:
+    """What a caller passes as data: a name, a path, or arrays by name; *givens* for the hint."""
+    if isinstance(data, Mapping):
+        return from_arrays(data, target=target)
+    if isinstance(data, (str, os.PathLike)):
+        return load(os.fsdecode(data), target)
+    kind, shape = type(data).__name__, getattr(data, "shape", None)
+    raise ValueProblem(
+        "Data are the name of a set, a file, or arrays by name, and this is one "
+        f"{kind}" + (f" of shape {tuple(shape)}." if isinstance(shape, tuple) else "."),
+        hint="{" + ", ".join(f"'{n}': …" for n in givens) + "} says what each given gets",
+    )
 
 
 def load(name: str, target: str | None = None) -> Raw:
@@ -304,8 +327,8 @@ def thinned(raw: Raw, share: float, seed: int) -> Raw:
     chosen = np.random.default_rng([seed, 3]).choice(ones, kept, replace=False)
     rows = np.sort(np.concatenate([chosen, np.flatnonzero(raw.target == values[0])]))
     return raw.taken(rows).telling(
-        f"Thinned by seed: {kept} of {len(ones)} samples with label {values[1]} are kept, so "
-        f"{kept / len(rows):.1%} of {len(rows)} have it."
+        f"Thinned by seed: {kept} of {len(ones)} samples with label {shown_label(values[1])} are "
+        f"kept, so {kept / len(rows):.1%} of {len(rows)} have it."
     )
 
 
@@ -348,12 +371,12 @@ def unseen_classes(raw: Raw, asked: str) -> list[Any]:
         raise ValueProblem(f"{raw.name} has no classes that could be held out.")
     classes = list(np.unique(raw.target))
     words = [w.strip() for w in asked.split(",") if w.strip()]
-    named = {str(c): c for c in classes} | {f"{c:g}": c for c in classes if not isinstance(c, str)}
+    named = {str(c): c for c in classes} | {shown_label(c): c for c in classes}
     missing = [w for w in words if w not in named]
     if missing or not words:
         raise ValueProblem(
             f"{raw.name} has no class '{', '.join(missing) or asked}'.",
-            hint=f"its classes are {', '.join(str(c) for c in classes)}",
+            hint=f"its classes are {', '.join(map(shown_label, classes))}",
         )
     found = [named[w] for w in words]
     if len(classes) - len(found) < 2 or len(found) < 2:

@@ -9,6 +9,7 @@ neural networks" (2010).
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,7 @@ def initial_values(
     if unknown:
         raise NameProblem(f"'{unknown[0]}' is not a parameter, so it has no first value.",
                           hint=f"the parameters are {', '.join(model.learned)}")  # fmt: skip
+    _check_room(model, shapes, sizes)
     given = model.given_values(exact=False)
     users = _users(model)
     values: dict[str, Array] = {}
@@ -72,6 +74,37 @@ def initial_values(
             values[name], said = _by_use(model, name, use, shape, rng)
             groups.setdefault(said, []).append(name)
     return values, [f"{', '.join(names)}: {said}." for said, names in groups.items()]
+
+
+def _check_room(
+    model: Model, shapes: Mapping[str, tuple[int, ...]], sizes: Mapping[str, int]
+) -> None:
+    """ValueProblem where the parameters with their gradients are more than the machine's memory."""
+    counts = {name: math.prod(shape) for name, shape in shapes.items()}
+    total, have = sum(counts.values()), memory()
+    if 2 * 8 * total <= have:
+        return
+    most = max(counts, key=lambda name: counts[name])
+    names = sorted({n for d in model.shape(most) for n in model.graph.resolve(d).names()})
+    where = " and ".join(f"{n} is {_shown(sizes[n])}" for n in names if n in sizes)
+    raise ValueProblem(
+        f"{most} would hold {_shown(counts[most])} numbers" + (f", as {where}" if where else "")
+        + f"; the parameters with their gradients need {_shown(2 * 8 * total // 2**30)} GB of "
+        f"memory, and this machine has {_shown(have // 2**30)}.",
+        hint="smaller sizes, in the sheet or with --set",
+    )  # fmt: skip
+
+
+def _shown(number: int) -> str:
+    return f"{number:,}" if number < 10**15 else f"{number:.0e}"
+
+
+def memory() -> int:
+    """The machine's memory in bytes; a terabyte where it does not tell."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 2**40
 
 
 def _by_use(

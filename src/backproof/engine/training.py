@@ -141,7 +141,14 @@ def train(
     chosen = (options or Options()).checked()
     # An overflow ends the run with its equation, so NumPy's own warning would only stand before it.
     with np.errstate(over="ignore", invalid="ignore"):
-        return _Loop(task, chosen, folder, resume, told, extra, probe).run()
+        try:
+            return _Loop(task, chosen, folder, resume, told, extra, probe).run()
+        except MemoryError:
+            raise ValueProblem(
+                "Training needs more memory than there is.",
+                hint="a smaller --batch, smaller sizes in the sheet or with --set, or --dtype "
+                "float32",
+            ) from None
 
 
 def fingerprint(task: Task) -> str:

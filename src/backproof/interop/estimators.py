@@ -90,7 +90,7 @@ def _text(sheet: Any, default: str) -> tuple[str, str]:
     if not isinstance(sheet, (str, os.PathLike)):
         raise ValueProblem(f"A sheet is a text, a path or a Sheet, and this is {sheet!r:.60}.")
     path = Path(os.fsdecode(sheet))
-    if isinstance(sheet, str) and path.suffix.lower() != ".sheet":
+    if path.suffix.lower() != ".sheet" and not os.path.isfile(path):
         raise ValueProblem(
             f"'{sheet:.60}' is neither the text of a sheet, which has several lines, nor the path "
             "of a .sheet file.",

@@ -230,26 +230,42 @@ class NewNames:
         return found
 
 
-def find_loss(model: Model) -> str:
-    """The name of the loss: what is asked about, else the last final number.
+def find_loss(model: Model, named: str | None = None) -> str:
+    """The name of the loss: the one *named*, else what is asked about, else the last of `losses`.
 
-    Final means that no other equation uses it; of several, those that depend on the most
-    parameters come first.
+    Of several final numbers, those that depend on the most parameters come first, and among these
+    those that depend on what is given: a penalty alone is no loss.
     """
     numbers = [n for n in model.sheet.order if model.shape(n) == SCALAR]
+    if named is not None:
+        if named in numbers:
+            return named
+        what = "its shape is no number's" if named in model.leaves else "it is not in the sheet"
+        if named in model.declared:
+            what = "it has no equation"
+        raise NameProblem(
+            f"'{named}' cannot be the loss: {what}.",
+            hint=f"the numbers with an equation are {', '.join(numbers) or 'none'}",
+        )
     for what in ("gradient", "step", "tree", "value"):
         for asked in model.sheet.asks:
             if asked.what == what and asked.targets and isinstance(asked.targets[0], ast.Name):
                 name = asked.targets[0].id
                 if name in numbers:
                     return name
-    used = {n for d in model.definitions.values() for n in quantities([d])}
-    ends = [n for n in numbers if n not in used] or numbers
     if not numbers:
         raise ShapeProblem(
             "This sheet has no number that could be the loss, so there is nothing to average.",
             hint="define the loss of one sample, such as L = bce(a, y)",
         )
-    learned = set(model.learned)
-    reach = {n: len(model.depends_on(model.leaves[n]) & learned) for n in ends}
-    return max(ends, key=lambda n: (reach[n], numbers.index(n)))
+    ends = losses(model) or numbers
+    learned, given = set(model.learned), set(model.sheet.given)
+    below = {n: model.depends_on(model.leaves[n]) for n in ends}
+    return max(ends, key=lambda n: (len(below[n] & learned), bool(below[n] & given),
+                                    numbers.index(n)))  # fmt: skip
+
+
+def losses(model: Model) -> list[str]:
+    """The final numbers, in the order of the sheet: those that no other equation uses."""
+    used = {n for d in model.definitions.values() for n in quantities([d])}
+    return [n for n in model.sheet.order if model.shape(n) == SCALAR and n not in used]

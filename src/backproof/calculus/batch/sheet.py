@@ -16,7 +16,7 @@ from backproof.calculus.batch.transform import Batched, Transform
 from backproof.calculus.batch.written import as_written
 from backproof.calculus.elaborate import Elaborator
 from backproof.calculus.model import Model, build_model
-from backproof.errors import BackproofError, NameProblem, ShapeProblem, Source
+from backproof.errors import BackproofError, ShapeProblem, Source
 from backproof.language import syntax as ast
 from backproof.language.format import unparse, unparse_set
 from backproof.language.functions import FUNCTIONS
@@ -82,7 +82,7 @@ def batch_sheet(
     """
     check_size(model, size)
     givens = given_roles(model, shared)
-    loss = _loss(model, loss)
+    loss = find_loss(model, loss)
     number = Dim.of(int(size)) if size.isdecimal() else Dim.of(size)
     names = NewNames(model, size)
     samples = Samples(model.graph, number, rows)
@@ -120,16 +120,6 @@ def batch_sheet(
         held=tuple(work.held),
         added=writer.added,
     )  # fmt: skip
-
-
-def _loss(model: Model, loss: str | None) -> str:
-    if loss is None:
-        return find_loss(model)
-    if loss not in model.definitions:
-        raise NameProblem(f"'{loss}' is not defined by an equation of this sheet.")
-    if model.shape(loss) != SCALAR:
-        raise ShapeProblem(f"The loss of one sample is a number, and '{loss}' is not.")
-    return loss
 
 
 def _roles(work: Transform, givens: dict[str, tuple[bool, str, str]], loss: str) -> Iterable[Role]:
