@@ -179,7 +179,7 @@ def compile_joint(
     model: Model, target: str, names: Sequence[str], engine: str = "numpy"
 ) -> Joint | None:
     """The Hessian in all *names*, where its structure is recognised; else None."""
-    derivation = Derivation(model)
+    derivation = Derivation(model, frozenset(names))
     loss = number_named(model, target)
     if loss.name is None:
         loss = derivation.stable(loss)

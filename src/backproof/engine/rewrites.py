@@ -22,6 +22,7 @@ from backproof.operators.node import Graph, Loop, Node, postorder
 
 Bound = dict[str, Any]  # the node of each letter, the value of each parameter
 Condition = Callable[["Rewriter", Bound], bool]
+Builder = Callable[["Rewriter", Node], Node | None]
 MOST_ROUNDS = 12
 
 
@@ -113,9 +114,9 @@ STABLE: tuple[Rule, ...] = (
     Rule("1/(1 + exp(-z))", "sigmoid(z)", through=True),
     Rule("1/(1 + exp(z))", "sigmoid(-z)", through=True),
     Rule("exp(z)/(1 + exp(z))", "sigmoid(z)", through=True),
-    Rule("a/(1 + exp(-z))", "a*sigmoid(z)", through=True),
     Rule("exp(Z)/sum(exp(Z), axis=k)", "softmax(Z, axis=k)", _along, through=True),
     Rule("(exp(z) - exp(-z))/(exp(z) + exp(-z))", "tanh(z)", through=True),
+    Rule("2*sigmoid(2*z) - 1", "tanh(z)", through=True),
     Rule("log(1 + exp(z))", "softplus(z)", through=True),
     Rule("log(sum(exp(Z), axis=k))", "logsumexp(Z, axis=k)", _along, through=True),
     Rule("log(sigmoid(z))", "-softplus(-z)", through=True),
@@ -142,6 +143,8 @@ SHORT: tuple[Rule, ...] = (
     Rule("(c*A).T", "c*A.T", _number("c")),
 )
 EVALUATED: tuple[Rule, ...] = (
+    Rule("a + softplus(b - a)", "maximum(a, b) + softplus(-abs(b - a))"),
+    Rule("sqrt(z**2)", "abs(z)"),
     Rule("softplus(z) - y*z", "softplus((1 - 2*y)*z)", _is_label),
     Rule("softplus(z) - y*z", "relu(z) - y*z + softplus(-abs(z))"),
     Rule("y*z - softplus(z)", "-softplus((1 - 2*y)*z)", _is_label),
@@ -157,7 +160,7 @@ class Rewriter:
 
     definitions   name -> right-hand side, for rules that look through names
     facts         declared name -> what its set promises
-    signs         turns differences round to get rid of a minus (which hides 1 - y from rules)
+    builders      operator -> what no pattern says, tried in turn where no rule applies
     """
 
     def __init__(
@@ -166,12 +169,16 @@ class Rewriter:
         rules: Sequence[Rule],
         definitions: Mapping[str, Node],
         facts: Mapping[str, Fact],
-        signs: bool = True,
+        builders: Sequence[Mapping[str, Builder]] = (),
     ) -> None:
         self.graph = graph
         self.definitions = definitions
         self.facts = facts
-        self.builders = {**_BUILDERS, **(_SIGNS if signs else {})}
+        self.builders: dict[str, list[Builder]] = {}
+        for table in (*builders, SETTLED):
+            for name, builder in table.items():
+                self.builders.setdefault(name, []).append(builder)
+        self.memory: dict[int, Any] = {}  # what a builder found out about a node
         self.used: dict[str, None] = {}
         self._done: dict[int, Node] = {}
         self._by_op: dict[str, list[tuple[Rule, Pattern, Pattern]]] = {}
@@ -220,10 +227,13 @@ class Rewriter:
             if bound is not None and (rule.when is None or rule.when(self, bound)):
                 self.used[f"{rule.before} → {rule.after}"] = None
                 return self._build(after, bound)
-        builder = self.builders.get(node.op.name)
-        return None if builder is None else builder(self, node)
+        for builder in self.builders.get(node.op.name, ()):
+            new = builder(self, node)
+            if new is not None:
+                return new
+        return None
 
-    def _seen(self, node: Node) -> Node:
+    def seen(self, node: Node) -> Node:
         """What a name stands for."""
         while node.name is not None and node.name in self.definitions:
             node = self.definitions[node.name]
@@ -236,7 +246,7 @@ class Rewriter:
         fact = self.facts.get(x.name or "")
         if fact is not None and fact.kind in ("onehot", "prob"):
             return 0 if x.shape[1] == ONE else 1
-        meaning = self._seen(x)
+        meaning = self.seen(x)
         if meaning.op.promises != "rows sum to one":
             return None
         axis: int = meaning.params[0]
@@ -248,11 +258,11 @@ class Rewriter:
                 return bound if node.fill == p.value else None
             if p.letter in bound:
                 there = bound[p.letter]
-                same = node is there or self._seen(node) is self._seen(there)
+                same = node is there or self.seen(node) is self.seen(there)
                 return bound if same else None
             return {**bound, p.letter: node}
         if through:
-            node = self._seen(node)
+            node = self.seen(node)
         if node.op.name != p.op or len(node.args) != len(p.args):
             return None
         if p.axis:
@@ -404,9 +414,9 @@ def entries_as_arrays(node: Node, loops: tuple[Loop, ...]) -> Node | None:
         return None
 
 
-Builder = Callable[[Rewriter, Node], Node | None]
-_SIGNS: dict[str, Builder] = {"div": _negative_constant, "neg": _minus}
-_BUILDERS: dict[str, Builder] = {
+# Turns differences round to get rid of a minus (which hides 1 - y from rules).
+SIGNS: dict[str, Builder] = {"div": _negative_constant, "neg": _minus}
+SETTLED: dict[str, Builder] = {
     "mul": _times_constant,
     "sum": _settled_sum,
     "reduce": _whole_sum,

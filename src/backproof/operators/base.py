@@ -145,6 +145,7 @@ class Operator:
                   left out where that is the function of the entries, or the result indexed
     needs         (which argument, what it has to be), for a value that does not exist
     rectifies     the result is the positive part of the argument: a kink of it is one of its own
+    chooses       the first argument says, entry by entry, which of the two others the result is
     abrupt        a slightly different argument may give quite another value
     spans         the bounds between which every entry lies and towards which units saturate
     written       how it is written in the sheet language, given its arguments as written; left
@@ -182,6 +183,7 @@ class Operator:
     entry: EntryRule | None = None
     needs: tuple[int, str] | None = None
     rectifies: bool = False
+    chooses: bool = False
     abrupt: bool = False
     spans: tuple[float, float] | None = None
     written: WritingRule | None = None

@@ -357,7 +357,7 @@ OPERATORS: tuple[Operator, ...] = (
         lambda xp, n, a: np.where(a[0] != 0, a[1], a[2]),
         _index(lambda t, e: e[2] + e[0] * _minus(t, e[1], e[2])),
         pullback=_where_pullback, elementwise=True, says="each branch where it is taken",
-        abrupt=True,
+        abrupt=True, chooses=True,
     ),
     *(_compare(name) for name in ("gt", "ge", "lt", "le", "eq", "ne")),
     _unary("stop", None, lambda t, e: e[0], lambda xp, x: x, holds=True),

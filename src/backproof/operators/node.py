@@ -128,6 +128,11 @@ class Node:
         return self.args[1].fill if self.op.name == "pow" else None
 
     @property
+    def choice(self) -> tuple[Node, ...]:
+        """The condition, and what is chosen where it holds and where it does not."""
+        return self.args if self.op.chooses else ()
+
+    @property
     def matrices(self) -> tuple[Node, ...]:
         """The two sides of a matrix product."""
         return self.args if self.op.name == "matmul" else ()
