@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import random
 import signal
@@ -18,7 +19,8 @@ from tests.engine.test_runs import SHEET
 
 from backproof.engine.data import Wanted, task_for
 from backproof.engine.runs import RunFolder
-from backproof.engine.training import Options, train
+from backproof.engine.steppers import make_stepper
+from backproof.engine.training import Options, Trained, train
 
 pytest.importorskip("sklearn")
 
@@ -101,3 +103,33 @@ def test_a_run_without_a_first_checkpoint_starts_anew(tmp_path: Path) -> None:
     folder.begin()
     r = train(task, Options(2), folder=folder, resume=True, probe=False)
     assert len(r.history) == 2
+
+
+def test_what_a_resumed_run_does_otherwise_is_said(tmp_path: Path) -> None:
+    def go(epochs: int, resume: bool, **how: Any) -> Trained:
+        task = task_for(model_of(SHEET), "iris", Wanted(seed=2))
+        options = Options(epochs, 16, seed=2, **how)
+        return train(task, options, folder=RunFolder(tmp_path), resume=resume, probe=False)
+
+    first = go(2, False, engine="numpy")
+    assert go(3, True, engine="numpy").said[-1] == "Resumed after epoch 2."
+    assert go(4, True, engine="numpy", rate=0.1).said[-1] == (
+        f"Changed from here on: rate ({first.options.rate} before, 0.1 now)."
+    )
+    assert (
+        "schedule (constant before, cosine now), epochs (4 before, 5 now)."
+        in (go(5, True, engine="numpy", rate=0.1, schedule="cosine").said[-1])
+    )
+    if importlib.util.find_spec("numba"):
+        told = go(5, True, engine="numba", rate=0.1, schedule="cosine").said[-1]
+        assert told.startswith("It ran on numpy before and runs on numba now: up to rounding")
+
+
+def test_the_record_of_a_run_names_the_engine_that_ran(tmp_path: Path) -> None:
+    task = task_for(model_of(SHEET), "iris", Wanted())
+    folder = RunFolder(tmp_path)
+    r = train(task, Options(2), folder=folder, probe=False)
+    assert (folder.meta["engine"], folder.meta["why"]) == (r.engine, r.why)
+    assert r.engine == "numpy"  # numba's compiling would take longer than these steps
+    long = make_stepper(task, "adam", 0.9, 16, "auto", "float64", 10**6)
+    assert long.engine == ("numba" if importlib.util.find_spec("numba") else "numpy")

@@ -101,9 +101,9 @@ class Scan(Stepper):
         named, spec = jax.sharding.NamedSharding, jax.sharding.PartitionSpec
         self.everywhere = named(self.mesh, spec())
         self.shared_out = named(self.mesh, spec(None, "samples"))
-        kind = devices[0].platform
+        kind, self.processes = devices[0].platform, jax.process_count()
         self.why = (f"asked for; {len(devices)} {kind} device{'s' * (len(devices) > 1)}, "
-                    f"{jax.process_count()} process{'es' * (jax.process_count() > 1)}")  # fmt: skip
+                    f"{self.processes} process{'es' * (self.processes > 1)}")  # fmt: skip
         self.data = {n: a.astype(self.dtype) for n, a in task.parts["train"].items()}
         self.run = self._compiled()
 

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from backproof.engine import second_order
-from backproof.engine.compiled import compile_gradient
+from backproof.engine.compiled import choose, compile_gradient
 from backproof.engine.curvature import compile_products
 from backproof.engine.data import Task
 from backproof.engine.joint import MOST, Bound, compile_joint
 from backproof.engine.optimisers import SECOND_ORDER, Optimiser, Slots, optimiser
+from backproof.engine.signature import Taken
 from backproof.engine.stepping import State, Stepper
 from backproof.errors import NotAvailable, ValueProblem
 
@@ -56,14 +57,21 @@ class Compiled(Stepper):
 
 
 class Plain(Stepper):
-    """Any first-order rule, a step at a time."""
+    """Any first-order rule, a step at a time; *steps* are to be taken in all."""
 
-    def __init__(self, task: Task, rule: Optimiser, batch: int, engine: str, dtype: str) -> None:
+    def __init__(
+        self, task: Task, rule: Optimiser, batch: int, engine: str, dtype: str, steps: int = 0
+    ) -> None:
         self.task, self.rule, self.batch = task, rule, batch
         self.f = compile_gradient(task.model, task.loss, engine=engine, dtype=dtype)
         self.dtype = np.dtype(dtype)
-        self.engine = engine if engine != "auto" else "numpy"
-        self.why = "asked for" if engine != "auto" else "chosen at the first step"
+        self.engine, self.why = engine, "asked for"
+        if engine == "auto":
+            here = Taken(task.all_sizes(batch), {}, {}, {})
+            self.engine, self.why = choose(self.f.program, here)
+            if self.engine == "numba" and steps < WORTH_COMPILING:
+                self.engine, self.why = "numpy", _too_few(steps)
+            self.f = compile_gradient(task.model, task.loss, engine=self.engine, dtype=dtype)
 
     def start(self, parameters: Mapping[str, Array]) -> State:
         copies = {n: np.array(p, self.dtype) for n, p in parameters.items()}
@@ -91,8 +99,6 @@ class Plain(Stepper):
             with np.errstate(all="ignore"):
                 params, slots = self.rule.step(np, params, gradients, slots, self.dtype.type(rate),
                                                count)  # fmt: skip
-        if self.f.engine:
-            self.engine, self.why = self.f.engine, self.f.why
         return total / max(1, steps), State(params, slots, count)
 
 
@@ -205,7 +211,7 @@ def make_stepper(
         stepper = Compiled(task, rule, batch, engine, dtype)
         if engine == "auto" and stepper.engine == "numba" and steps < WORTH_COMPILING:
             stepper = Compiled(task, rule, batch, "numpy", dtype)
-            stepper.why = f"{steps:,} steps are done before numba would have compiled"
+            stepper.why = _too_few(steps)
         if stepper.engine != "jax":
             return stepper
         from backproof.engine.parallel import Scan
@@ -213,4 +219,8 @@ def make_stepper(
         scan = Scan(task, rule, batch, dtype)
         scan.why = stepper.why
         return scan
-    return Plain(task, rule, batch, engine, dtype)
+    return Plain(task, rule, batch, engine, dtype, steps)
+
+
+def _too_few(steps: int) -> str:
+    return f"{steps:,} steps are done before numba would have compiled"

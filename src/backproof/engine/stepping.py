@@ -38,11 +38,12 @@ class State:
 
 
 class Stepper(ABC):
-    """engine, why: what it runs on and why; batch: samples a step."""
+    """engine, why: what it runs on and why; batch: samples a step; processes: that share it."""
 
     engine = "numpy"
     why = ""
     batch = 1
+    processes = 1
 
     @abstractmethod
     def start(self, parameters: Mapping[str, Array]) -> State:

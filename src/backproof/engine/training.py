@@ -238,7 +238,8 @@ class _Loop:
                 "split.",
                 hint="resume with the same sheet, data and seed, or start anew with --overwrite",
             )
-        before = self.folder.meta.get("options", {})
+        meta = self.folder.meta
+        before = meta.get("options", {})
         mine = asdict(self.options)
         for name in ("optimizer", "momentum", "batch", "seed", "dtype"):
             if name in before and before[name] != mine[name]:
@@ -248,16 +249,40 @@ class _Loop:
                     hint="leave it out to resume, or start anew with --overwrite",
                 )
         self.history = self.folder.history(point.epoch)
-        self.folder.write("run.json", self._meta())
         self.said.append(f"Resumed after epoch {point.epoch}.")
+        self.said += self._changed(meta, before, mine)
+        self.folder.write("run.json", self._meta())
         return point
+
+    def _changed(
+        self, meta: Mapping[str, Any], before: Mapping[str, Any], mine: Mapping[str, Any]
+    ) -> list[str]:
+        """What a resumed run does otherwise than it began, in sentences."""
+        names = ["rate", "schedule", "patience"]
+        if mine["schedule"] != "constant":
+            names.append("epochs")  # what most schedules are stretched over
+        other = [f"{n} ({before[n]} before, {mine[n]} now)"
+                 for n in names if n in before and before[n] != mine[n]]  # fmt: skip
+        said = [f"Changed from here on: {', '.join(other)}."] if other else []
+        was = meta.get("engine", self.stepper.engine), meta.get("processes", 1)
+        now = self.stepper.engine, self.stepper.processes
+        if was != now:
+            several = max(was[1], now[1]) > 1
+            then, here = (f"{engine} in {k} process{'es' * (k > 1)}" if several else engine
+                          for engine, k in (was, now))  # fmt: skip
+            said.append(
+                f"It ran on {then} before and runs on {here} now: up to rounding as if it had not "
+                "stopped, and not to the same bits."
+            )
+        return said
 
     def _meta(self) -> str:
         import json
 
         meta = {
             "options": asdict(self.options), "engine": self.stepper.engine,
-            "why": self.stepper.why, "versions": versions(), "loss": self.task.loss,
+            "processes": self.stepper.processes, "why": self.stepper.why,
+            "versions": versions(), "loss": self.task.loss,
             "splits": {p: self.task.count(p) for p in self.task.parts},
             "sizes": self.task.sizes, "said": self.said, **self.extra,
         }  # fmt: skip
