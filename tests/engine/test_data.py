@@ -315,3 +315,37 @@ def test_parts_and_labels_are_told_as_one_says_them() -> None:
     assert "Y gets the part 'y' (by its name)." in made.said
     assert any("(1 constant column becomes 0)" in s for s in made.said)
     assert datasets.shown_label(1234567.0) == "1234567" and datasets.shown_label(0.5) == "0.5"
+
+
+def test_twins_of_a_file_get_pairs_of_its_target(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    lines = [f"{a:.3f},{b:.3f},{['red', 'green', 'blue'][k % 3]}"
+             for k, (a, b) in enumerate(rng.normal(size=(90, 2)))]  # fmt: skip
+    (tmp_path / "f.csv").write_text("\n".join(["p,q,y", *lines]))
+    made = task(TWINS, tmp_path / "f.csv", pairs=3)  # the target is called y, as the label is
+    assert made.count() == 3 * 63 and made.parts["train"]["Y"].mean() == pytest.approx(
+        0.5, abs=0.01
+    )
+
+
+def test_pairs_say_which_split_is_too_small() -> None:
+    raw = datasets.from_arrays({"x": np.ones((12, 2)), "y": np.arange(12) % 4})
+    with pytest.raises(ValueProblem) as error:
+        task(TWINS, raw, test=0.0, validation=0.1)
+    assert "the validation split has 1 sample in 1 class." in str(error.value)
+    assert "--validation" in error.value.hint
+    with pytest.raises(ValueProblem, match="1 of 4 classes would be held out"):
+        task(TWINS, raw, unseen="3,3")
+
+
+def test_a_sheet_for_so_many_samples() -> None:
+    from backproof.engine.training import Options, train
+
+    text = SOFTMAX.replace("R[N,", "R[20,").replace("onehot[N,", "onehot[20,")
+    with pytest.raises(ValueProblem) as error:
+        train(task(text, "iris"), Options(1))
+    assert "for 20 samples, and the validation split has 15." in str(error.value)
+    assert "another share with --validation, or a name" in error.value.hint
+    done = train(task(text, "iris", validation=0.2), Options(1))
+    told = "Left out, as the sheet takes 20 samples at a time: 10 of train, 10 of validation"
+    assert any(told in s for s in done.said) and "batch 20, " in repr(done)

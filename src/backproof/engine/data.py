@@ -353,7 +353,7 @@ def _sources(task: Task, raw: Raw, wanted: Wanted) -> dict[str, str]:
             why[name] = "its set is of numbers"
     twins = [n for n, s in sources.items() if s == "data" and n not in maps]
     pairs = wanted.pairs if wanted.pairs is not None else (4 if len(twins) == 2 else 0)
-    labels = [n for n, s in sources.items() if s == "target"]
+    labels = [n for n, s in sources.items() if s == "target" or (s == raw.picked and n not in maps)]
     if pairs:
         if len(twins) != 2 or len(labels) != 1 or task.model.declared[labels[0]].kind != "labels":
             raise ShapeProblem(
@@ -428,7 +428,7 @@ def _splits(
     assert raw.target is not None
     pairs = wanted.pairs if wanted.pairs is not None else 4
     made = {
-        part: datasets.pairs(raw.target, chosen, max(2, pairs * len(chosen)), wanted.seed)
+        part: datasets.pairs(raw.target, chosen, max(2, pairs * len(chosen)), wanted.seed, part)
         for part, chosen in splits.items()
     }
     task.said.append(

@@ -37,6 +37,7 @@ class Raw:
     columns   further parts by name, samples first
     image     the shape of a picture, where a sample is one
     said      what was done or decided, in sentences
+    picked    the part that is the target, "" where it has no name
     """
 
     name: str
@@ -45,6 +46,7 @@ class Raw:
     columns: Mapping[str, Array] = field(default_factory=dict)
     image: tuple[int, int] | None = None
     said: tuple[str, ...] = ()
+    picked: str = ""
 
     @property
     def count(self) -> int:
@@ -178,7 +180,8 @@ def _csv(path: Path, target: str | None) -> Raw:
     data = np.column_stack(rest) if rest else None
     said = [f"'{path}': {len(body)} samples, {len(rest)} columns of data"]
     said[0] += f", and '{chosen}' as the target." if chosen else "; no target."
-    return Raw(path.name, data, columns.get(chosen or ""), columns, None, tuple(said))
+    return Raw(path.name, data, columns.get(chosen or ""), columns, None, tuple(said),
+               chosen or "")  # fmt: skip
 
 
 def _told_apart(path: Path, line: int, names: Sequence[str]) -> None:
@@ -304,7 +307,7 @@ def from_arrays(arrays: Mapping[str, Any], name: str = "data", target: str | Non
         data = data.reshape(len(data), -1)
     count = next(iter(counts.values()))
     said = f"{name}: {count} samples of {', '.join(columns)}."
-    return Raw(name, data, labels, columns, None, (said,))
+    return Raw(name, data, labels, columns, None, (said,), "" if labels is None else str(picked))
 
 
 # --- samples left out, splits, pairs -----------------------------------------------------------
@@ -370,7 +373,7 @@ def unseen_classes(raw: Raw, asked: str) -> list[Any]:
     if raw.target is None or not raw.labelled:
         raise ValueProblem(f"{raw.name} has no classes that could be held out.")
     classes = list(np.unique(raw.target))
-    words = [w.strip() for w in asked.split(",") if w.strip()]
+    words = list(dict.fromkeys(w.strip() for w in asked.split(",") if w.strip()))
     named = {str(c): c for c in classes} | {shown_label(c): c for c in classes}
     missing = [w for w in words if w not in named]
     if missing or not words:
@@ -387,15 +390,21 @@ def unseen_classes(raw: Raw, asked: str) -> list[Any]:
     return found
 
 
-def pairs(target: Array, rows: Array, count: int, seed: int) -> tuple[Array, Array, Array]:
+def pairs(
+    target: Array, rows: Array, count: int, seed: int, part: str = "train"
+) -> tuple[Array, Array, Array]:
     """(rows of the first, rows of the second, 1 for the same class): half of them the same."""
     rng = np.random.default_rng([seed, 2, len(rows)])
     groups = {c: rows[target[rows] == c] for c in np.unique(target[rows])}
     able = [c for c, g in groups.items() if len(g) > 1]
     if len(groups) < 2 or not able:
         raise ValueProblem(
-            "Pairs need two classes or more, and a class with two samples, in every split."
-        )
+            "Pairs need two classes or more, and a class with two samples, in every split; the "
+            f"{part} split has {len(rows)} sample{'s' * (len(rows) != 1)} in {len(groups)} "
+            f"class{'es' * (len(groups) != 1)}.",
+            hint=f"more samples, or another share with --{part}"
+            if part in ("test", "validation") else "more samples",
+        )  # fmt: skip
     first, second, same = [], [], []
     shares = np.array([len(groups[c]) for c in able], float)
     for k in range(count):

@@ -26,10 +26,11 @@ def result_lines(trained: Trained, pictures: bool = False) -> list[str]:
     options = trained.options
     taken = trained.history[-1]["epoch"] if trained.history else 0
     many = "iterations" if options.optimizer in ("lbfgs", "newton") else "epochs"
+    batches = many == "epochs" and trained.task.samples is not None
     lines = [
         f"{options.optimizer}, rate {options.rate:g}"
         + (f" ({options.schedule})" if options.schedule != "constant" else "")
-        + (f", batch {options.batch}" if many == "epochs" else ", all samples a step")
+        + (f", batch {options.batch}" if batches else ", all samples a step")
         + f", seed {options.seed}, {options.dtype}; "
         f"{taken} {many} in {trained.seconds:.2f} s",
         f"engine {trained.engine} ({trained.why})",

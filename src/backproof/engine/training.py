@@ -198,13 +198,23 @@ class _Loop:
         task, batch = self.task, self.options.batch
         if task.samples is None:
             return 1
-        if task.fixed is not None:
-            if task.fixed > self.count:
-                raise ValueProblem(
-                    f"The sheet is for {task.fixed} samples, and the training split has "
-                    f"{self.count}."
-                )
-            return task.fixed
+        fixed = task.fixed
+        if fixed is not None:
+            for part in task.parts:
+                if task.count(part) < fixed:
+                    share = (
+                        "" if part in ("train", "unseen") else f"another share with --{part}, or "
+                    )
+                    raise ValueProblem(
+                        f"The sheet is for {fixed} samples, and the {part} split has "
+                        f"{task.count(part)}.",
+                        hint=f"{share}a name for their number in the sheet, such as X in R[N, 4]",
+                    )
+            left = [f"{task.count(p) % fixed} of {p}" for p in task.parts if task.count(p) % fixed]
+            if left:
+                task.said.append(f"Left out, as the sheet takes {fixed} samples at a time: "
+                                 f"{', '.join(left)}.")  # fmt: skip
+            return fixed
         return min(batch, self.count)
 
     # --- starting ------------------------------------------------------------------------------
@@ -455,7 +465,8 @@ class _Loop:
             if self.output is not None:
                 results[part][self.output.measure] = quality(task, self.output, part, parameters)
                 results[part].update(found_and_right(task, self.output, part, parameters))
-        trained = Trained(task, self.options, parameters, self.history, results, stopped,
+        options = replace(self.options, batch=self.stepper.batch)
+        trained = Trained(task, options, parameters, self.history, results, stopped,
                           self.stepper.engine, self.stepper.why, self.said, self.output,
                           seconds)  # fmt: skip
         if self.folder is not None and self.folder.writer:
