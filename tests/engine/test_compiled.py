@@ -341,3 +341,58 @@ def test_a_size_that_no_input_has_is_asked_for_at_every_call(engine: str) -> Non
         assert float(f(2.0, np.ones(n))[0]) == 4 * n
     with pytest.raises(BackproofError, match=r"x is missing\."):
         f(w=2.0)  # not the size of the call before
+
+
+@pytest.mark.parametrize("engine", ["numpy", "numba"])
+@pytest.mark.parametrize("turned", [False, True], ids=["itself", "a view of it"])
+def test_a_result_may_be_the_next_argument_also_where_arrays_are_reused(
+    engine: str, turned: bool
+) -> None:
+    """The gradient of sum(V*(A @ V))/2 is (A + A.T) @ V/2."""
+    model = model_of("given A in R[n, n]\nlearn V in R[n, n]\nL = sum(V*(A @ V))/2")
+    rng = np.random.default_rng(0)
+    a, v = rng.normal(size=(4, 4)), rng.normal(size=(4, 4))
+    f = compile_gradient(model, "L", engine=engine, reuse=True)
+    for _ in range(4):
+        want = (a + a.T) @ np.array(v) / 2
+        v = f(A=a, V=v)[1]["V"]
+        same(v, want)
+        v = v.T if turned else v
+
+
+@pytest.mark.parametrize("engine", ["numpy", "jax", "numba"])
+def test_an_array_without_entries_is_told(engine: str) -> None:
+    model = model_of("given X in R[N, d]\nlearn w in R[d]\nL = sumsq(X @ w)/N")
+    f = compile_gradient(model, "L", engine=engine)
+    with pytest.raises(ShapeProblem, match=r"X has no entries: it came with the shape \(0, 3\)"):
+        f(X=np.ones((0, 3)), w=np.ones(3))
+
+
+@pytest.mark.parametrize("engine", ["numpy", "jax", "numba"])
+@pytest.mark.parametrize("value", ["1.5", b"1.5", 10**400, None], ids=str)
+def test_what_is_no_number_is_told_after_one(value: Any, engine: str) -> None:
+    if engine != "numpy":
+        pytest.importorskip(engine)
+    f = compile_gradient(
+        model_of("given c in R\nlearn w in R[2]\nL = c*sum(w)"), "L", engine=engine
+    )
+    assert float(f(c=2, w=np.ones(2))[0]) == 4.0
+    with pytest.raises(ValueProblem, match=r"^c must be an array of numbers, and is "):
+        f(c=value, w=np.ones(2))
+
+
+def test_arguments_that_are_too_many_or_come_twice() -> None:
+    f = compile_gradient(model_of("given c in R\nlearn w in R[2]\nL = c*sum(w)"), "L")
+    w = np.ones(2)
+    with pytest.raises(BackproofError, match=r"^3 arrays were passed for 2 arguments\.") as caught:
+        f(1.0, w, w)
+    assert caught.value.hint == "the arguments are c, w"
+    with pytest.raises(BackproofError, match=r"^c was passed by position and by name\."):
+        f(1.0, w, c=2.0)
+
+
+def test_exponentials_beyond_float32_are_infinite_where_numbers_are_doubles() -> None:
+    pytest.importorskip("numba")
+    f = compile_gradient(model_of("learn z in R\nL = exp(z)"), "L", engine="numba", dtype="float32")
+    assert float(f(z=88.0)[0]) == pytest.approx(1.6516363e38, rel=1e-5)
+    assert float(f(z=100.0)[0]) == np.inf

@@ -377,7 +377,7 @@ def source(
     w.write()
     head = [f"def f({', '.join(w.arguments.values())}):"]
     for name, word in w.arguments.items():
-        head += [f"    {line}" for line in _enter(taken, name, word, checked)]
+        head += [f"    {line}" for line in _enter(taken, name, word, checked, reuse)]
     tail: list[str] = []
     results = [_leave(w, name, node) for name, node in program.outputs.items()]
     if VALUE in program.outputs:
@@ -394,20 +394,22 @@ def source(
     return "\n".join([*head, *(f"    {line}" for line in w.lines), *tail]) + "\n", w
 
 
-def _enter(taken: Taken, name: str, word: str, checked: bool) -> list[str]:
+def _enter(taken: Taken, name: str, word: str, checked: bool, reuse: bool) -> list[str]:
     """The lines that take one argument as what it was when the function was compiled."""
     kind = taken.kinds[name]
     shape = taken.shapes[name]
     if kind == "float":
         return [f"if {word}.__class__ is not float: raise Again"]
-    if kind == "number":
-        return [f"if {word}.__class__ is ndarray: raise Again", f"{word} = float({word})"]
+    if kind == "number":  # float("1.5") would be a number; a product with text is none
+        return [f"if {word}.__class__ is ndarray: raise Again", f"{word} = float(1.0 * {word})"]
     check = f"if {word}.__class__ is not ndarray or {word}.shape != {shape}"
     lines = [f"{check} or {word}.dtype is not F: raise Again"] if checked else []
     if kind == "cast":
         lines = [f"{word} = as_numbers({word}, F)", f"if {word}.shape != {shape}: raise Again"]
     if name in taken.numbers:
         return [*lines, f"{word} = {word}.item()"]
+    if checked and reuse:  # a result of the call before, which this one writes over
+        lines.append(f"if id({word}) in OWN or id({word}.base) in OWN: {word} = {word}.copy()")
     core = taken.cores[name]
     if shape != core:
         lines.append(f"{word} = {word}.reshape({core})")
@@ -444,6 +446,7 @@ def build(
     names: dict[str, Any] = {**NAMESPACE, "F": kind}
     names["TOP"] = np.asarray(LARGEST_EXPONENT[kind.name], kind)
     names.update({name: np.empty(shape, kind) for name, shape in w.buffers.items()})
+    names["OWN"] = frozenset(id(names[name]) for name in w.buffers)
     names.update({name: np.asarray(v, kind) for name, (_, v) in w.constants.items()})
     exec(compile(text, "<backproof numpy>", "exec"), names)
     return names["f"], text

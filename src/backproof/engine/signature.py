@@ -56,6 +56,12 @@ def take(
     """
     sizes = dict(known)
     passed = {name: tuple(np.shape(arrays[name])) for name in shapes}
+    for name, came in passed.items():
+        if 0 in came:
+            raise ShapeProblem(
+                f"{name} has no entries: it came with the shape {came}.",
+                hint="a size is 1 or more; a batch has at least one sample",
+            )
     pending = list(shapes)
     for _ in range(len(pending) + 1):  # sizes such as d + 1 wait until d is known
         left = [n for n in pending if not _bind(n, passed[n], shapes[n], sizes, graph)]
