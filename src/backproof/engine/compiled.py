@@ -104,18 +104,20 @@ class Compiled:
                 return self._fast(*arrays, **named)
             if len(arrays) + len(named) == len(self.names):  # lambda is no keyword of a function
                 return self._fast(*arrays, *[named[n] for n in self.names[len(arrays) :]])
-        except (Again, TypeError, AttributeError, KeyError):
+        except (Again, TypeError, AttributeError, KeyError, ValueError, OverflowError):
             pass  # not what was compiled last: looked at, and told about, in full
         return self._slow(arrays, named)
 
     def _slow(self, arrays: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
         """A call that the function compiled last was not made for."""
         given = dict(zip(self.names, arrays, strict=False))
-        if len(arrays) > len(self.names) or given.keys() & named.keys():
-            raise BackproofError(
-                f"{len(arrays)} arrays were passed by position, and by name {', '.join(named)}.",
-                hint=f"the arguments are {', '.join(self.names)}",
-            )
+        hint = f"the arguments are {', '.join(self.names)}"
+        if len(arrays) > len(self.names):
+            most = f"{len(self.names)} argument{'s' if len(self.names) != 1 else ''}"
+            raise BackproofError(f"{len(arrays)} arrays were passed for {most}.", hint=hint)
+        twice = [n for n in given if n in named]
+        if twice:
+            raise BackproofError(f"{twice[0]} was passed by position and by name.", hint=hint)
         given = {**self.defaults, **given, **named}
         check_arguments(self.names, tuple(given), self.others)
         wanted = {n: s for n, s in self.shapes.items() if n in given}

@@ -123,7 +123,8 @@ _F, _I = np.float32, np.int32
 
 
 def _exp32(x: Any) -> Any:
-    y = _F(89.0) if x > _F(89.0) else x
+    y = _F(x)  # a number comes in double precision, where 2^128 is no infinity
+    y = _F(89.0) if y > _F(89.0) else y
     y = _F(-104.0) if y < _F(-104.0) else y
     n = np.floor(y * _F(1.44269504) + _F(0.5))
     r = y - n * _F(0.693359375)
