@@ -328,6 +328,19 @@ def test_twins_of_a_file_get_pairs_of_its_target(tmp_path: Path) -> None:
     )
 
 
+def test_a_number_that_is_the_same_for_every_sample() -> None:
+    text = "given x in R[d]\ngiven y, c in R\nlearn w in R[d]\nL = (c*(w.T @ x) - y)**2\n"
+    data = Raw("five", np.ones((20, 5)), np.arange(20.0))
+    assert task(text, data, values={"c": 3.0}).constants["c"].item() == 3
+    with pytest.raises(ShapeProblem) as error:
+        task(text, data)  # x and c are no twins: their shapes differ
+    assert "X and C would both get the data" in str(error.value)
+    assert "--set gives a number that is the same" in error.value.hint
+    with pytest.raises(ValueProblem) as missing:
+        task("given x in R[d]\ngiven y in Rpos\nlearn w in R[d]\nL = (w.T @ x - y)**2\n", data)
+    assert "each sample has its own of is declared in R" in missing.value.hint
+
+
 def test_pairs_say_which_split_is_too_small() -> None:
     raw = datasets.from_arrays({"x": np.ones((12, 2)), "y": np.arange(12) % 4})
     with pytest.raises(ValueProblem) as error:

@@ -122,6 +122,9 @@ def test_which_loss_and_which_sheet(tmp_path: Path) -> None:
     file.write_text(TWO)
     again = SheetRegressor(file, loss="E").fit(X, y)
     np.testing.assert_array_equal(again.predict(X), plain.predict(X))
+    text = TWO.replace("given y in R", "given y, c in R").replace("w.T @ x", "c*(w.T @ x)")
+    scaled = SheetRegressor(text, loss="E", values={"c": 2}).fit(X, y)
+    np.testing.assert_allclose(scaled.predict(X), plain.predict(X), rtol=1e-3)
     for sheet, says in (
         ("given x in R[d]", "neither the text of a sheet, which has several lines, nor the path"),
         (str(tmp_path / "none.sheet"), "There is no file"),

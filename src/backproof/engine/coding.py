@@ -43,6 +43,13 @@ def coded(
     return array, (), []
 
 
+def set_of(fact: Fact) -> str:
+    """A set of labels as one says it."""
+    if fact.kind == "labels":
+        return "{" + ", ".join(str(b) for b in fact.bounds) + "}"
+    return fact.kind if fact.kind != "range" else "1..K"
+
+
 def _numbers(name: str, values: Array) -> Array:
     if values.dtype.kind not in "fiub":
         raise ValueProblem(

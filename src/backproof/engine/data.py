@@ -7,7 +7,7 @@ Knows no optimiser and no engine.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,10 +17,10 @@ from backproof.calculus.batch import batch_sheet
 from backproof.calculus.batch.roles import find_loss, losses
 from backproof.calculus.model import Fact, Model
 from backproof.engine import datasets
-from backproof.engine.coding import coded, scaled
+from backproof.engine.coding import coded, scaled, set_of
 from backproof.engine.datasets import Raw, shown_label
 from backproof.engine.output import find_output
-from backproof.engine.widths import rewritten_for
+from backproof.engine.widths import width_hint
 from backproof.errors import BackproofError, NameProblem, ShapeProblem, ValueProblem
 from backproof.operators.dims import ONE, SCALAR, Dim
 
@@ -131,8 +131,8 @@ class Task:
 # --- the sheet ---------------------------------------------------------------------------------
 
 
-def prepare(model: Model, loss: str | None = None) -> Task:
-    """The sheet for many samples, without data yet."""
+def prepare(model: Model, loss: str | None = None, shared: Iterable[str] = ()) -> Task:
+    """The sheet for many samples, without data yet; *shared* are the same for every sample."""
     target = find_loss(model, loss)
     if not model.learned:
         raise ShapeProblem(
@@ -158,7 +158,7 @@ def prepare(model: Model, loss: str | None = None) -> Task:
         task = Task(model, model, target, samples, axes, names=names)
         task.said.append(f"The sheet is for {samples} samples: a minibatch is its {samples}.")
         return _telling(task, target, loss)
-    return _telling(_derived(model, target), target, loss)
+    return _telling(_derived(model, target, shared), target, loss)
 
 
 def _telling(task: Task, loss: str, asked: str | None) -> Task:
@@ -172,10 +172,10 @@ def _telling(task: Task, loss: str, asked: str | None) -> Task:
     return task
 
 
-def _derived(model: Model, loss: str | None) -> Task:
+def _derived(model: Model, loss: str, shared: Iterable[str]) -> Task:
     taken = {*model.leaves, *model.sheet.dimensions}
     size = next(n for n in (*SIZE_NAMES, *(f"N{k}" for k in range(99))) if n not in taken)
-    batch = batch_sheet(model, size, rows=True, loss=loss)
+    batch = batch_sheet(model, size, rows=True, loss=loss, shared=tuple(shared))
     samples = Dim.of(size)
     axes = {}
     for role in batch.roles:
@@ -308,7 +308,8 @@ def _constants(task: Task, wanted: Wanted) -> None:
             f"{'is' if len(missing) == 1 else 'are'} the same for every sample.",
             hint="--set "
             + " --set ".join(f"{n}=…" for n in missing)
-            + f", or in the sheet: given {missing[0]} = …",
+            + f", or in the sheet: given {missing[0]} = …; a number that each sample has its own "
+            "of is declared in R",
         )
     if task.constants:
         shown = ", ".join(
@@ -345,14 +346,15 @@ def _sources(task: Task, raw: Raw, wanted: Wanted) -> dict[str, str]:
             why[name] = "by its name"
         elif fact.kind in LABELS:
             sources[name] = "target"
-            why[name] = f"its set is {_set_of(fact)}"
+            why[name] = f"its set is {set_of(fact)}"
         elif raw.target is not None and _named_target(own):
             sources[name], why[name] = "target", "by its name"
         else:
             sources[name] = "data"
             why[name] = "its set is of numbers"
     twins = [n for n, s in sources.items() if s == "data" and n not in maps]
-    pairs = wanted.pairs if wanted.pairs is not None else (4 if len(twins) == 2 else 0)
+    alike = len(twins) == 2 and task.model.shape(twins[0]) == task.model.shape(twins[1])
+    pairs = wanted.pairs if wanted.pairs is not None else (4 if alike else 0)
     labels = [n for n, s in sources.items() if s == "target" or (s == raw.picked and n not in maps)]
     if pairs:
         if len(twins) != 2 or len(labels) != 1 or task.model.declared[labels[0]].kind != "labels":
@@ -375,7 +377,13 @@ def _sources(task: Task, raw: Raw, wanted: Wanted) -> dict[str, str]:
     if len(both) > 1 and not all(n in maps for n in both):
         raise ShapeProblem(
             f"{' and '.join(both)} would both get the data of {raw.name}.",
-            hint=f"--map {both[0]}=… says which part each gets; --pairs makes pairs for twins",
+            hint=f"--map {both[0]}=… says which part each gets"
+            + (
+                "; --pairs makes pairs for twins"
+                if alike
+                else "; a target is called y or t or has "
+                "a set of labels; --set gives a number that is the same for every sample"
+            ),
         )
     words = {FIRST: "the data (A)", SECOND: "the data (B)", SAME: "the label of a pair",
              "data": "the data", "target": "the target"}  # fmt: skip
@@ -396,12 +404,6 @@ def _parts_hint(name: str, raw: Raw) -> str:
 
 def _named_target(name: str) -> bool:
     return name[:1].lower() in ("y", "t") or name.lower().startswith(("target", "label"))
-
-
-def _set_of(fact: Fact) -> str:
-    if fact.kind == "labels":
-        return "{" + ", ".join(str(b) for b in fact.bounds) + "}"
-    return fact.kind if fact.kind != "range" else "1..K"
 
 
 Pairs = dict[str, tuple[Array, Array, Array]]
@@ -515,16 +517,8 @@ def _fit_sizes(task: Task, name: str, width: int, raw: Raw, source: str) -> None
         f"with {have} number{'s' * (have != 1)} a sample"
         + (f", where {', '.join(fixed)}." if fixed else "."),
         place=task.single.sheet.place(where.span),
-        hint=_width_hint(task, own, have, width, raw),
+        hint=width_hint(task.single, own, have, width, bool(raw.columns)),
     )
-
-
-def _width_hint(task: Task, own: str, have: int, width: int, raw: Raw) -> str:
-    changed = rewritten_for(task.single, own, have, width)
-    ways = [f"for {width} numbers a sample, write {changed} in the sheet"] if changed else []
-    if raw.columns:
-        ways.append(f"--map {own}=PART gives it another part of the data")
-    return "; ".join(ways) or f"declare {own} with {width} numbers, and what it meets likewise"
 
 
 def _solve_sizes(task: Task, raw: Raw, sources: Mapping[str, str]) -> None:
@@ -571,7 +565,9 @@ def _check_sizes(task: Task) -> None:
 def task_for(model: Model, data: Any, wanted: Wanted | None = None, *, target: str | None = None,
              loss: str | None = None) -> Task:  # fmt: skip
     """The whole way: from a sheet and the name of a data set, a file or arrays to a task."""
-    task = prepare(model, loss)
+    wanted = wanted or Wanted()
+    free = [n for n in model.sheet.given if not model.has_value(n)]
+    task = prepare(model, loss, [n for n in free if n in wanted.values])
     if data is None:
         return without_data(task, wanted)
     raw = (

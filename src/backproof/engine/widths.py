@@ -44,6 +44,15 @@ def rewritten_for(model: Model, name: str, have: int, width: int) -> str:
     return ", ".join(_shown(sheet, kept, width)) if own else ""
 
 
+def width_hint(model: Model, name: str, have: int, width: int, parts: bool) -> str:
+    """What would make data of *width* numbers fit; *parts*: whether there are other parts."""
+    changed = rewritten_for(model, name, have, width)
+    ways = [f"for {width} numbers a sample, write {changed} in the sheet"] if changed else []
+    if parts:
+        ways.append(f"--map {name}=PART gives it another part of the data")
+    return "; ".join(ways) or f"declare {name} with {width} numbers, and what it meets likewise"
+
+
 def _places(sheet: Sheet, number: int) -> list[_Place]:
     found: dict[Span, _Place] = {}
     for declaration in sheet.declarations.values():

@@ -100,9 +100,12 @@ def _text(sheet: Any, default: str) -> tuple[str, str]:
 
 
 @lru_cache(maxsize=64)
-def _bare(text: str, name: str, loss: str | None) -> tuple[Task, Output | None]:
-    """A task without data and where its prediction is."""
-    task = prepare(_model(text, name), loss)
+def _bare(
+    text: str, name: str, loss: str | None, values: tuple[str, ...]
+) -> tuple[Task, Output | None]:
+    """A task without data and where its prediction is; *values* are names with a value."""
+    model = _model(text, name)
+    task = prepare(model, loss, [n for n in values if n in model.sheet.given])
     facts = task.model.declared
     task.target = next((n for n in task.axes if facts[n].kind in LABELS), None)
     if task.target is None and len(task.axes) > 1:
@@ -146,7 +149,7 @@ class _SheetEstimator(BaseEstimator):  # type: ignore[misc]
         return _text(self.sheet, self._default)
 
     def _parts(self) -> tuple[Task, Output | None]:
-        return _bare(*self._source(), self.loss)
+        return _bare(*self._source(), self.loss, tuple(sorted(self._values())))
 
     def _values(self) -> Mapping[str, Any]:
         return self.values or {}
