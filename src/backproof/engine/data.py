@@ -15,7 +15,7 @@ import numpy as np
 
 from backproof.calculus.batch import batch_sheet
 from backproof.calculus.batch.roles import find_loss, losses
-from backproof.calculus.model import Fact, Model
+from backproof.calculus.model import Model
 from backproof.engine import datasets
 from backproof.engine.coding import coded, scaled, set_of
 from backproof.engine.datasets import Raw, shown_label
