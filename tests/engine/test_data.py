@@ -323,6 +323,7 @@ def test_twins_of_a_file_get_pairs_of_its_target(tmp_path: Path) -> None:
              for k, (a, b) in enumerate(rng.normal(size=(90, 2)))]  # fmt: skip
     (tmp_path / "f.csv").write_text("\n".join(["p,q,y", *lines]))
     made = task(TWINS, tmp_path / "f.csv", pairs=3)  # the target is called y, as the label is
+    assert task(TWINS, tmp_path / "f.csv", pairs=3, maps={"y": "y"}).count() == 3 * 63
     assert made.count() == 3 * 63 and made.parts["train"]["Y"].mean() == pytest.approx(
         0.5, abs=0.01
     )

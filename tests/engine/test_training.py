@@ -137,6 +137,15 @@ def test_nan_names_the_equation_where_it_first_appears() -> None:
         s.fit(line(), initial={"c": "zeros"})
 
 
+def test_a_fault_in_a_derived_batch_is_told_in_the_equations_of_the_sheet() -> None:
+    s = bp.Sheet("given x in R[2]\ngiven y in R\nlearn w in R[2]\n"
+                 "a = w.T @ x\nL = (a - y)**2 + sqrt(x[1])")  # fmt: skip
+    data = {"x": -np.ones((20, 2)), "y": np.arange(20.0)}
+    wanted = re.escape("NaN in 'L = (a - y)**2 + sqrt(x[1])' (line 5).")
+    with pytest.raises(TrainingStopped, match=wanted):
+        s.fit(data, epochs=1, scale="none")
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

@@ -69,6 +69,7 @@ class Task:
     classes    the names of the classes, in the order of their code
     counts     split -> number of samples
     said       what was decided, in sentences
+    written    name of an equation of the batch -> its name in the sheet as written
     """
 
     single: Model
@@ -87,6 +88,7 @@ class Task:
     said: list[str] = field(default_factory=list)
     scalers: dict[str, tuple[Array, Array]] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
+    written: dict[str, str] = field(default_factory=dict)
 
     def count(self, part: str = "train") -> int:
         """The samples of a split."""
@@ -184,6 +186,7 @@ def _derived(model: Model, loss: str, shared: Iterable[str]) -> Task:
             axes[name] = batch.model.shape(name).index(samples)
     names = {n: batch.names.get(n, n) for n in model.declared}
     task = Task(model, batch.model, batch.loss, samples, axes, batch.text, names=names)
+    task.written = {new: own for own, new in batch.names.items()}
     pairs = ", ".join(f"{n} → {m}" for n, m in names.items() if m in axes)
     task.said.append(
         f"The sheet is for one sample; its batch of {size} samples is derived ({pairs}), and "
@@ -355,7 +358,7 @@ def _sources(task: Task, raw: Raw, wanted: Wanted) -> dict[str, str]:
     twins = [n for n, s in sources.items() if s == "data" and n not in maps]
     alike = len(twins) == 2 and task.model.shape(twins[0]) == task.model.shape(twins[1])
     pairs = wanted.pairs if wanted.pairs is not None else (4 if alike else 0)
-    labels = [n for n, s in sources.items() if s == "target" or (s == raw.picked and n not in maps)]
+    labels = [n for n, s in sources.items() if s in ("target", raw.picked or "target")]
     if pairs:
         if len(twins) != 2 or len(labels) != 1 or task.model.declared[labels[0]].kind != "labels":
             raise ShapeProblem(

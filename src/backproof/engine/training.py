@@ -225,7 +225,8 @@ class _Loop:
         if not math.isfinite(initial):
             where = self._where(self.first, np.arange(min(self.stepper.batch, self.count)))
             raise TrainingStopped(f"The loss is {initial:g} before the first step: {where}.",
-                                  hint="other first values: --init '*=normal:0.01'")  # fmt: skip
+                                  hint="other first values, --init '*=normal:0.01', or data in another "
+                                  "--scale")  # fmt: skip
         point = Checkpoint(0, state, initial, print_=self.print_)
         if self.folder is not None:
             self.folder.begin()
@@ -443,9 +444,9 @@ class _Loop:
         return f"{bad} in {self._equation(name)}"
 
     def _equation(self, name: str) -> str:
-        """An equation as written in the sheet (of many samples), with its line there."""
-        sheet = self.task.model.sheet
-        equation = sheet.equations.get(name)
+        """An equation as the reader wrote it, with its line."""
+        sheet = self.task.single.sheet
+        equation = sheet.equations.get(self.task.written.get(name, name))
         if equation is None:
             return name
         text = " ".join(sheet.source.slice(equation.span).split())

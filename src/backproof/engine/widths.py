@@ -47,10 +47,11 @@ def rewritten_for(model: Model, name: str, have: int, width: int) -> str:
 def width_hint(model: Model, name: str, have: int, width: int, parts: bool) -> str:
     """What would make data of *width* numbers fit; *parts*: whether there are other parts."""
     changed = rewritten_for(model, name, have, width)
-    ways = [f"for {width} numbers a sample, write {changed} in the sheet"] if changed else []
+    many = f"{width} number{'s' * (width != 1)}"
+    ways = [f"for {many} a sample, write {changed} in the sheet"] if changed else []
     if parts:
         ways.append(f"--map {name}=PART gives it another part of the data")
-    return "; ".join(ways) or f"declare {name} with {width} numbers, and what it meets likewise"
+    return "; ".join(ways) or f"declare {name} with {many}, and what it meets likewise"
 
 
 def _places(sheet: Sheet, number: int) -> list[_Place]:
