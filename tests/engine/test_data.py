@@ -184,6 +184,8 @@ def test_what_does_not_fit_is_told(
         ("a,b,y\n", "holds no samples: its only line is one of names"),
         ("\na,b, a,y\n1,2,3,0\n4,5,6,1\n", "line 2: columns 1 and 3 are both called 'a'"),
         ("a,y,y\n1,2,0\n3,4,1\n", "line 1: columns 2 and 3 are both called 'y'"),
+        ("2019,2020,y\n1,2,0\n3,4,1\n", "line 1: column 3 holds 'y' there and numbers below"),
+        ("1,,0\n3,4,1\n", "line 1: column 'c2' has no value"),
         (",a,,y\n1,2,3,0\n4,5,6,1\n", "line 1: columns 1 and 3 have no name"),
     ],
 )

@@ -171,6 +171,8 @@ def _csv(path: Path, target: str | None) -> Raw:
                               f"{wide}.")  # fmt: skip
     if has_header:
         _told_apart(path, rows[0][0], names)
+    else:
+        _no_names(path, rows)
     chosen = _target_column(path, names, target, has_header)
     columns: dict[str, Array] = {}
     for k, name in enumerate(names):
@@ -193,6 +195,20 @@ def _told_apart(path: Path, line: int, names: Sequence[str]) -> None:
             raise FileProblem(
                 f"'{path}', line {line}: columns {first} and {k} {called}.",
                 hint="give each its own name in that line, or take one of the two out",
+            )
+
+
+def _no_names(path: Path, rows: Sequence[tuple[int, Sequence[str]]]) -> None:
+    """FileProblem where a first line with a number in it is one of names, such as 2019,2020,y."""
+    (line, first), *below = rows
+    for k, cell in enumerate(first):
+        word = bool(cell.strip()) and not _is_number(cell)
+        if word and below and all(_is_number(r[k]) for _, r in below if k < len(r)):
+            number = next(c for c in first if _is_number(c))
+            raise FileProblem(
+                f"'{path}', line {line}: column {k + 1} holds '{cell}' there and numbers below it.",
+                hint=f"a line of names holds no number: write {number.strip()} as a name, such as "
+                f"c{number.strip()}, or mend the cell",
             )
 
 

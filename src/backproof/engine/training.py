@@ -224,9 +224,10 @@ class _Loop:
         initial = self.losses("train", self.first)
         if not math.isfinite(initial):
             where = self._where(self.first, np.arange(min(self.stepper.batch, self.count)))
-            raise TrainingStopped(f"The loss is {initial:g} before the first step: {where}.",
-                                  hint="other first values, --init '*=normal:0.01', or data in another "
-                                  "--scale")  # fmt: skip
+            raise TrainingStopped(
+                f"The loss is {initial:g} before the first step: {where}.",
+                hint="other first values, --init '*=normal:0.01', or data in another --scale",
+            )
         point = Checkpoint(0, state, initial, print_=self.print_)
         if self.folder is not None:
             self.folder.begin()
