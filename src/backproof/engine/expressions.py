@@ -7,8 +7,10 @@ loop axes and then its core axes. Knows no sheet.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import numpy as np
 
@@ -48,6 +50,8 @@ class Dialect:
     sizes    dimension name -> its size, where it is known; else its name is written
     truth    how truth values are written as zeros and ones
     made     what a new array is told besides its shape, such as ", dtype=torch.float64"
+    entry    how the one entry of a matrix is written
+    digits   a constant with more digits is written as what it comes from, such as sqrt(2 * pi)
     helpers  names of helper functions that the written code needs
     """
 
@@ -57,7 +61,9 @@ class Dialect:
     axis: str = "axis"
     keep: str = "keepdims"
     made: str = ""
-    truth: str = "1.0*{}"
+    truth: str = "1.0 * {}"
+    entry: str = "{xp}.reshape({text}, ())"
+    digits: int = 99
     helpers: dict[str, None] = field(default_factory=dict)
     dims: dict[str, None] = field(default_factory=dict)
 
@@ -82,7 +88,7 @@ class Dialect:
         if not node.is_number or node.loops or node.name is not None:
             return None
         for n in postorder([node]):
-            names = n.op.name == "name" or n.loops
+            names = n.name is not None or n.loops
             if names or any(d.names() - self.sizes.keys() for d in n.shape):
                 return None
             if n.op.name == "dim" and n.params[0].names() - self.sizes.keys():
@@ -92,7 +98,19 @@ class Dialect:
                 value = float(Evaluator(self.sizes, {}, {}).value(node)[0, 0])
         except KeyError:  # a size that is not known
             return None
-        return literal(value)
+        if node.fill is not None:
+            return self.number(node.fill)
+        found = literal(value)
+        if len(found.text) <= self.digits:
+            return found
+        return None if all(n.op.name in ARITHMETIC for n in postorder([node])) else found
+
+    def number(self, value: Fraction) -> Text:
+        """A literal, or a fraction where that is shorter."""
+        found = literal(float(value))
+        top, below = Fraction(value).as_integer_ratio()
+        short = len(found.text) <= self.digits or below > 1000
+        return found if short else Text(f"{top} / {below}", PRODUCT)
 
     def aligned(self, node: Node, args: list[Text]) -> list[Text]:
         """Arguments with one set of loop axes, numbers with axes beside a tensor's."""
@@ -103,7 +121,7 @@ class Dialect:
             if arg.fill is not None and not arg.is_number and node.op.elementwise:
                 others = [n for n in node.args if n is not arg and n.fill is None]
                 if any(n.shape == node.shape for n in others):
-                    a = literal(float(arg.fill))
+                    a = self.number(arg.fill)
                     result.append(a)
                     continue
             if not arg.loops:
@@ -128,17 +146,26 @@ class Dialect:
             return str(d.evaluate(self.sizes))
         except KeyError:
             self.dims.update(dict.fromkeys(sorted(d.names())))
-            return str(d)
+            return re.sub(r"(?<!\*)\*(?!\*)", " * ", str(d))
 
     def shape(self, shape: Sequence[Dim], loops: Sequence[Loop] = ()) -> str:
         parts = [self.dim(d) for d in (*(v.size for v in loops), *shape)]
         return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
 
-    def array(self, node: Node, a: Text) -> str:
+    def array(self, node: Node, a: Text, level: int = ATOM) -> str:
         """The argument as an array with its core axes, also where it is a scalar."""
-        if node.is_number and not node.loops:
-            return f"{self.xp}.reshape({a}, (1, 1))"
-        return a.at(ATOM)
+        if not node.is_number or node.loops:
+            return a.at(level)
+        if node.fill in (0, 1):
+            return f"{self.xp}.{'ones' if node.fill else 'zeros'}((1, 1){self.made})"
+        if plain(node):
+            return f"{self.xp}.full((1, 1), {a}{self.made})"
+        return f"{self.xp}.reshape({a}, (1, 1))"
+
+    def only(self, a: Text) -> Text:
+        """The one entry of a matrix as a scalar."""
+        text = a.at(ATOM) if self.entry.startswith("{text}") else a.text
+        return Text(self.entry.format(xp=self.xp, text=text))
 
     def scalar(self, node: Node, text: str) -> str:
         """An array of one entry as a scalar, where the node is a number."""
@@ -162,6 +189,16 @@ class Dialect:
         return f", {self.axis}={axis - rank if x.loops else axis}, {self.keep}=True"
 
 
+ARITHMETIC = ("add", "sub", "mul", "div", "neg", "pow", "sqrt", "exp", "log",
+              "constant", "fill", "dim")  # fmt: skip
+
+
+def plain(node: Node) -> bool:
+    """Whether a number is one of Python's in the code: nothing in it is an array."""
+    numbers = node.is_number and not node.loops
+    return numbers and not any(n.name is not None for n in postorder([node]))
+
+
 def literal(value: float) -> Text:
     """A number as Python writes it; whole ones without a point where that is exact."""
     if value != value or value in (float("inf"), float("-inf")):
@@ -178,6 +215,17 @@ def infix(sign: str, level: int, right: int) -> Rule:
         return Text(f"{a[0].at(level)}{sign}{a[1].at(right)}", level)
 
     return rule
+
+
+def _add(d: Dialect, node: Node, a: list[Text]) -> Text:
+    left, right = a[0].at(SUM), a[1].at(SUM)
+    minus = right.startswith("-")
+    return Text(f"{left} - {right[1:]}" if minus else f"{left} + {right}", SUM)
+
+
+def _neg(d: Dialect, node: Node, a: list[Text]) -> Text:
+    power = a[0].level == POWER  # -x**2 is read twice
+    return Text(f"-({a[0]})" if power else f"-{a[0].at(PRODUCT)}", SIGN)
 
 
 def _mul(d: Dialect, node: Node, a: list[Text]) -> Text:
@@ -203,7 +251,9 @@ def compare(sign: str) -> Rule:
 
 
 def _pow(d: Dialect, node: Node, a: list[Text]) -> Text:
-    return Text(f"{a[0].at(ATOM)}**{a[1].at(ATOM)}", POWER)
+    base, power = a[0].at(ATOM), a[1].at(ATOM)
+    close = all(x.isidentifier() or x.isdigit() for x in (base, power))
+    return Text(f"{base}**{power}" if close else f"{base} ** {power}", POWER)
 
 
 def _where(d: Dialect, node: Node, a: list[Text]) -> str:
@@ -219,7 +269,7 @@ def _matmul(d: Dialect, node: Node, a: list[Text]) -> Text:
     if len(x.shape) == len(y.shape) == 2:
         product = f"{a[0].at(PRODUCT)} @ {a[1].at(SIGN)}"
         if node.is_number and not node.loops:
-            return Text(d.scalar(node, product))
+            return d.only(Text(product, PRODUCT))
         return Text(product, PRODUCT)
     left = [k for k in x.shape if k != ONE]
     right = [k for k in y.shape if k != ONE]
@@ -244,7 +294,7 @@ def einsum_text(d: Dialect, node: Node, a: Sequence[Text], sides: Sequence[str],
         if arg.is_number and not arg.loops:
             operand = d.array(arg, text) if letters else text.text
             if not letters:
-                operand = f"{d.xp}.asarray({text})"
+                operand = f"{d.xp}.asarray({text}{d.made})"
         elif len(core) != len(arg.shape):
             own = loops if arg.loops else ()
             shape = d.shape(core, own)
@@ -341,10 +391,11 @@ def _argmax(d: Dialect, node: Node, a: list[Text]) -> Text:
 def along(name: str) -> Rule:
     """softmax and logsumexp: helpers that take an axis."""
 
-    def rule(d: Dialect, node: Node, a: list[Text]) -> str:
+    def rule(d: Dialect, node: Node, a: list[Text]) -> Text:
         x, axis = node.args[0], node.params[0]
         place = axis - len(x.shape) if x.loops else axis
-        return d.scalar(node, d.call(name, d.array(x, a[0]), place))
+        made = Text(d.call(name, d.array(x, a[0], COMPARISON), place))
+        return d.only(made) if node.is_number and not node.loops else made
 
     return rule
 
@@ -409,7 +460,7 @@ def paddings(d: Dialect, node: Node) -> list[tuple[str, str]]:
 def _embed(d: Dialect, node: Node, a: list[Text]) -> str:
     pads = [("0", "0")] * len(node.loops) + paddings(d, node)
     widths = ", ".join(f"({before}, {after})" for before, after in pads)
-    return f"{d.xp}.pad({d.array(node.args[0], a[0])}, ({widths}))"
+    return f"{d.xp}.pad({d.array(node.args[0], a[0], COMPARISON)}, ({widths}))"
 
 
 def _pick(d: Dialect, node: Node, a: list[Text]) -> Text:
@@ -421,7 +472,7 @@ def _pick(d: Dialect, node: Node, a: list[Text]) -> Text:
 
 def _concat(d: Dialect, node: Node, a: list[Text]) -> str:
     axis = node.params[0]
-    parts = [d.array(n, t) for n, t in zip(node.args, a, strict=True)]
+    parts = [d.array(n, t, COMPARISON) for n, t in zip(node.args, a, strict=True)]
     if node.loops:
         parts = [
             f"{d.xp}.broadcast_to({t}, {d.shape(n.shape, node.loops)})"
@@ -524,11 +575,11 @@ def _onehot(d: Dialect, node: Node, a: list[Text]) -> Text:
 
 
 RULES: dict[str, Rule] = {
-    "add": infix(" + ", SUM, SUM),
+    "add": _add,
     "sub": infix(" - ", SUM, PRODUCT),
     "mul": _mul,
     "div": infix(" / ", PRODUCT, SIGN),
-    "neg": lambda d, node, a: Text(f"-{a[0].at(PRODUCT)}", SIGN),
+    "neg": _neg,
     "pow": _pow,
     **{name: function(name) for name in ("exp", "log", "sqrt", "sin", "cos", "tanh", "abs")},
     **{name: function(name) for name in ("sign", "floor", "ceil", "maximum", "minimum")},

@@ -71,8 +71,8 @@ def uses_of(program: Program) -> dict[int, int]:
     return count
 
 
-def write(program: Program, dialect: Dialect) -> Written:
-    """The assignments of a program in a dialect."""
+def write(program: Program, dialect: Dialect, order: Sequence[Node] | None = None) -> Written:
+    """The assignments of a program in a dialect; *order*: another one than the program's."""
     arguments = identifiers(program.inputs)
     labels = identifiers(program.labels.values(), arguments.values())
     written = Written(arguments)
@@ -80,13 +80,14 @@ def write(program: Program, dialect: Dialect) -> Written:
     roots = {n.id for n in program.outputs.values()}
     backward = _backward(program)
     fresh = _Fresh({*arguments.values(), *labels.values()})
-    for node in program.order:
+    for node in order or program.order:
         if node.name is not None:
             texts[node.id] = Text(arguments[node.name])
             continue
         text = dialect.write(node, [texts[a.id] for a in node.args])
         label = program.labels.get(node.id)
         plain = node.op.name in ("fill", "dim", "constant") and node.id not in roots
+        plain = plain or (node.fill is not None and node.is_number)
         plain = plain or (node.op.name == "transpose" and text.text[:-2].isidentifier()
                           and node.id not in roots)  # fmt: skip
         once = count[node.id] == 1 and len(text.text) <= LONGEST and node.id not in roots

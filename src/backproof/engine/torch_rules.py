@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from backproof.engine.expressions import RULES, Dialect, Rule, Text, paddings
-from backproof.operators.node import Node, postorder
+from backproof.engine.expressions import COMPARISON, RULES, Dialect, Rule, Text, paddings, plain
+from backproof.operators.node import Node
 
 
 def _choice(name: str, bound: str) -> Rule:
@@ -20,7 +20,7 @@ def _choice(name: str, bound: str) -> Rule:
 
 def _embed(d: Dialect, node: Node, a: list[Text]) -> str:
     widths = ", ".join(f"{b}, {e}" for b, e in reversed(paddings(d, node)))
-    return f"torch.nn.functional.pad({d.array(node.args[0], a[0])}, ({widths}))"
+    return f"torch.nn.functional.pad({d.array(node.args[0], a[0], COMPARISON)}, ({widths}))"
 
 
 def _literal(d: Dialect, node: Node, a: list[Text]) -> str:
@@ -32,16 +32,24 @@ def _function(name: str) -> Rule:
     """A function of a size is a function of a plain number, which torch does not take."""
 
     def rule(d: Dialect, node: Node, a: list[Text]) -> str:
-        plain = not any(n.name is not None for n in postorder([node]))
-        if plain and node.is_number and not node.loops:
-            return f"torch.{name}(torch.tensor(float({a[0]}){d.made}))"
+        if plain(node):
+            return f"{'abs' if name == 'abs' else f'math.{name}'}({a[0]})"
         return f"torch.{name}({a[0]})"
 
     return rule
 
 
+def _product(d: Dialect, node: Node, a: list[Text]) -> Text | str:
+    """Truth values times a plain number would be of torch's default kind, float32."""
+    if any(plain(n) for n in node.args):
+        a = [d.numeric(x) for x in a]
+    return RULES["mul"](d, node, a)
+
+
 TORCH_RULES: dict[str, Rule] = {
     **RULES,
+    "mul": _product,
+    "constant": lambda d, node, a: "math.pi",
     "maximum": _choice("maximum", "min"),
     "minimum": _choice("minimum", "max"),
     "embed": _embed,
