@@ -267,3 +267,24 @@ def test_a_named_exponential_in_the_condition_itself() -> None:
     e = np.exp(-1.0)
     assert float(value) == pytest.approx((e - 1) * e)
     assert float(gradients["z"]) == pytest.approx(2 * e * e - e)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "sum(elu(where(2*w > c*w, elu(c*w), exp(w) - 1)))",
+        "sum(elu(elu(elu(elu(w)))))",
+        "sum(where(w > 0, where(w > 1, exp(-w), exp(w)), where(w < -1, exp(w)*w, w)))",
+    ],
+)
+def test_choices_within_choices(loss: str) -> None:
+    model = model_of(f"given c in R\nlearn w in R[4]\nL = {loss}")
+    f = compile_gradient(model, "L", "w", engine="numpy")
+    plain = compile_gradient(model, "L", (), engine="numpy")
+    w, h = np.array([-2.3, -0.4, 0.3, 1.7]), 1e-6
+    _, gradients = f(w=w, **({"c": 0.7} if "c" in f.names else {}))
+    for k in range(4):
+        step = np.eye(4)[k] * h
+        given = {"c": 0.7} if "c" in f.names else {}
+        difference = float(plain(w=w + step, **given)[0]) - float(plain(w=w - step, **given)[0])
+        assert np.ravel(gradients["w"])[k] == pytest.approx(difference / (2 * h), rel=1e-6)

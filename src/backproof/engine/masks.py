@@ -11,6 +11,8 @@ from backproof.engine.exponents import is_exponential, varies
 from backproof.engine.rewrites import Builder, Rewriter
 from backproof.operators.node import Node, postorder
 
+DEEPEST = 3  # conditions that an exponential waits for at most, one inside the other
+
 
 def _chosen(c: Node, a: Node, b: Node) -> Node:
     return c.graph.make("where", c, a, b)
@@ -106,33 +108,54 @@ def _guarded(rewriter: Rewriter, node: Node) -> Node | None:
     return None if new is node else new
 
 
+class _Beside:
+    """The ids that are not in a set."""
+
+    def __init__(self, ids: set[int]) -> None:
+        self.ids = ids
+
+    def __contains__(self, other: object) -> bool:
+        return other not in self.ids
+
+
 def _tamed(c: Node, branch: Node, taken: bool) -> Node:
     """The branch, where *taken* is what the condition is for it."""
-    within, pending = set[int](), [branch]
+    within, pending, any_ = set[int](), [branch], False
     while pending:
         node = pending.pop()
         if node.op.elementwise and node.id not in within:
             within.add(node.id)
-            if not is_exponential(node):
+            if is_exponential(node):
+                any_ = True
+            else:
                 pending.extend(node.choice[1:] or node.args)
+    if not any_:
+        return branch
     done: dict[int, Node] = {}
-    for node in postorder([branch]):
-        if node.id not in within:
-            continue
+    for node in postorder([branch], _Beside(within)):
         args = [done.get(a.id, a) for a in node.args]
         if node.choice:
             args[0] = node.args[0]
-        if is_exponential(node) and not _is_tame(args[0], c):
-            fits = c.is_number or c.shape == args[0].shape
-            if fits and varies(args):
-                args = [_chosen(c, args[0], node.graph.number(0)) if taken
-                        else _chosen(c, node.graph.number(0), args[0])]  # fmt: skip
+        if is_exponential(node):
+            args = [_power(c, node.args[0], taken)]
         done[node.id] = node.over(args)
-    return done.get(branch.id, branch)
+    return done[branch.id]
 
 
-def _is_tame(power: Node, c: Node) -> bool:
-    return bool(power.choice) and power.choice[0] is c
+def _power(c: Node, power: Node, taken: bool) -> Node:
+    """The power of an exponential, or zero where its branch is not taken."""
+    fits = c.is_number or c.shape == power.shape
+    if not fits or not varies([power]):
+        return power
+    inner = power
+    for _ in range(DEEPEST):
+        if not _half(inner):
+            zero = power.graph.number(0)
+            return _chosen(c, power, zero) if taken else _chosen(c, zero, power)
+        if inner.choice[0] is c:
+            return power
+        inner = inner.choice[1] if inner.choice[2].fill == 0 else inner.choice[2]
+    return power
 
 
 MOVED: dict[str, Builder] = {
