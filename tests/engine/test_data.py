@@ -365,3 +365,31 @@ def test_a_sheet_for_so_many_samples() -> None:
     done = train(task(text, "iris", validation=0.2), Options(1))
     told = "Left out, as the sheet takes 20 samples at a time: 10 of train, 10 of validation"
     assert any(told in s for s in done.said) and "batch 20, " in repr(done)
+
+
+def test_a_tensor_tells_its_sizes() -> None:
+    text = ('given X in R[N, h, k]\ngiven y in R[N]\nlearn W in R[h, k]\n'
+            'a = einsum("nhk,hk->n", X, W)\nL = mse(a, y)\n')  # fmt: skip
+    made = task(text, datasets.from_arrays({"X": np.ones((10, 4, 3)), "y": np.arange(10.0)}))
+    assert made.sizes == {"h": 4, "k": 3} and made.parts["train"]["X"].shape[1:] == (4, 3)
+    flat = datasets.from_arrays({"X": np.ones((10, 12)), "y": np.arange(10.0)})
+    with pytest.raises(ShapeProblem, match="The size h and k is not fixed by the data"):
+        task(text, flat)
+    assert task(text, flat, values={"h": 4, "k": 3}).parts["train"]["X"].shape[1:] == (4, 3)
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"d": "three"}, "The value of d is 'three', and must be a number."),
+        ({"d": [3, 3]}, r"The value of d is \[3, 3\], and must be a number."),
+    ],
+)
+def test_a_value_that_is_no_number(values: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueProblem, match=says):
+        task(TWO, {"x": np.ones((20, 2)), "y": np.arange(20.0)}, values=values)
+
+
+def test_rows_of_different_lengths() -> None:
+    with pytest.raises(ValueProblem, match="must be an array of numbers, one row a sample"):
+        datasets.from_arrays({"x": [[1, 2], [3]], "y": [1, 2]})

@@ -153,6 +153,8 @@ def test_a_fault_in_a_derived_batch_is_told_in_the_equations_of_the_sheet() -> N
         ({"optimizer": "magic"}, "There is no optimiser 'magic'"),
         ({"engine": "abacus"}, "There is no engine 'abacus'"),
         ({"epochs": 0}, "at least 1"),
+        ({"epochs": 2.5}, "epochs is 2.5; it is a whole number"),
+        ({"seed": -1}, "seed at least 0"),
         ({"dtype": "float16"}, "float64 or float32"),
         ({"colour": 3}, "fit has no option 'colour'"),
     ],

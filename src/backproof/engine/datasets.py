@@ -290,7 +290,10 @@ def from_arrays(arrays: Mapping[str, Any], name: str = "data", target: str | Non
     """A data set of named arrays, samples first."""
     columns: dict[str, Array] = {}
     for key, value in arrays.items():
-        array = np.asarray(value)
+        try:
+            array = np.asarray(value)
+        except ValueError:  # rows of different lengths
+            array = np.asarray(None)
         if array.dtype.kind not in "fiubUS" or not array.ndim:
             raise ValueProblem(
                 f"'{key}' of {name} must be an array of numbers, one row a sample; it holds "

@@ -34,7 +34,7 @@ def fit(
         known = ", ".join(sorted(WANTED | OPTIONS))
         raise BackproofError(f"fit has no option '{unknown[0]}'.", hint=f"it has {known}")
     wanted = Wanted(**{n: v for n, v in options.items() if n in WANTED})
-    how = Options(**{n: v for n, v in options.items() if n in OPTIONS})
+    how = Options(**{n: v for n, v in options.items() if n in OPTIONS}).checked()
     task = task_for(model, data, wanted, target=target, loss=loss)
     folder = RunFolder.new(Path(out), overwrite) if out is not None else None
     return train(task, how, folder=folder, probe=probe)

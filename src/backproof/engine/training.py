@@ -66,6 +66,9 @@ class Options:
         """These, with the rate filled in; ValueProblem where one makes no sense."""
         if self.optimizer not in (*FIRST_ORDER, *SECOND_ORDER):
             optimiser(self.optimizer)
+        for name in ("epochs", "batch", "patience", "seed"):
+            if not isinstance(getattr(self, name), (int, np.integer)):
+                raise ValueProblem(f"{name} is {getattr(self, name)!r}; it is a whole number.")
         if self.epochs < 1 or self.batch < 1 or self.patience < 0 or self.seed < 0:
             raise ValueProblem("Epochs and batch are at least 1; patience and seed at least 0.")
         if self.dtype not in ("float64", "float32"):

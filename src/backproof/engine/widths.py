@@ -6,13 +6,14 @@ Knows no data.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from backproof.calculus.model import Model, build_model
 from backproof.errors import BackproofError, Source, Span
 from backproof.language import syntax as ast
 from backproof.language.sheet import Sheet, parse_sheet
+from backproof.operators.dims import Dim, Shape
 
 MOST = 40  # places of one number in a sheet; with more of them none is proposed
 
@@ -52,6 +53,17 @@ def width_hint(model: Model, name: str, have: int, width: int, parts: bool) -> s
     if parts:
         ways.append(f"--map {name}=PART gives it another part of the data")
     return "; ".join(ways) or f"declare {name} with {many}, and what it meets likewise"
+
+
+def sizes_of(model: Model, declared: Shape, found: Sequence[int], known: Mapping[str, int]) \
+        -> dict[str, int]:  # fmt: skip
+    """The sizes that the axes of an array tell, where it has those of the declaration."""
+    told: dict[str, int] = {}
+    for d, n in zip(declared, found, strict=True) if len(declared) == len(found) else ():
+        solved = model.graph.resolve(d).substitute({**known, **told}).solve_for(Dim.of(n))
+        if solved is not None and (number := solved[1].as_int()) is not None:
+            told[solved[0]] = number
+    return told
 
 
 def _places(sheet: Sheet, number: int) -> list[_Place]:
