@@ -206,3 +206,14 @@ def test_files_have_no_line_that_nothing_uses(tmp_path: Path) -> None:
                "--line-length", "100", str(tmp_path)]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_long_lines_break_between_the_parts_of_a_call_and_not_inside_them() -> None:
+    text = "learn w in R[3]\nT = [[w[1], w[2], w[3], 0, 1, w[1], w[2]]]\nL = sumsq(T)"
+    for to in ("numpy", "torch"):
+        source = export(model_of(text), to)
+        assert max(map(len, source.splitlines())) <= 100
+        rows = [row for row in source.splitlines() if ".reshape(w" in row or ".reshape(t" in row]
+        assert rows
+        assert all(row.count("(") - row.count(")") in (0, 1, -1) for row in rows), rows
+    ast.parse(source)

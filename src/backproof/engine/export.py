@@ -353,11 +353,32 @@ def _exit(program: Program, written: Written, xp: str, wrt: Sequence[str]) -> li
 
 
 def _wrapped(text: str, width: int = 96) -> list[str]:
-    """A statement over lines of its own where it is long and has brackets to break in."""
+    """A statement over lines of its own where it is long, broken as far out as it can be."""
     if len(text) <= width or " = " not in text:
         return [text]
     name, _, rest = text.partition(" = ")
-    rows = textwrap.wrap(rest, width - 8, break_long_words=False, break_on_hyphens=False)
+    pieces, depth, begin = [], 0, 0
+    for k, c in enumerate(rest):
+        depth += (c in "([{") - (c in ")]}")
+        if c == " " and (rest[k - 1] == "," or rest[k + 1] in "+-*@/"):
+            pieces.append((rest[begin:k], depth))
+            begin = k + 1
+    pieces.append((rest[begin:], 0))
+    rows: list[str] = []
+    for most in range(max(d for _, d in pieces) + 1):
+        groups = [""]
+        for piece, after in pieces:
+            groups[-1] += piece
+            groups += [""] if after <= most else []
+            groups[-1] += " " if after > most else ""
+        rows = [groups[0]]
+        for group in groups[1:-1]:
+            if len(rows[-1]) + 1 + len(group) > width - 8:
+                rows.append(group)
+            else:
+                rows[-1] += f" {group}"
+        if max(map(len, rows)) <= width - 8:
+            break
     return [f"{name} = (", *(f"    {row}" for row in rows), ")"]
 
 

@@ -340,10 +340,6 @@ def _of_square(name: str, entry: str = "") -> Rule:
     return rule
 
 
-def _inv(d: Dialect, node: Node, a: list[Text]) -> str:
-    return f"{d.xp}.linalg.inv({a[0]})"
-
-
 def _diag_of(d: Dialect, node: Node, a: list[Text]) -> Text:
     if node.loops:
         return Text(f"{a[0].at(PRODUCT)} * {d.xp}.eye({d.dim(node.shape[0])}{d.made})", PRODUCT)
@@ -420,10 +416,6 @@ def _literal(d: Dialect, node: Node, a: list[Text]) -> str:
 def _dim(d: Dialect, node: Node, a: list[Text]) -> Text:
     text = d.dim(d_ := node.graph.resolve(node.params[0]))
     return Text(text, ATOM if d_.as_name() or text.isdigit() else SUM)
-
-
-def _eye(d: Dialect, node: Node, a: list[Text]) -> str:
-    return f"{d.xp}.eye({d.dim(node.shape[0])}{d.made})"
 
 
 def _bracketed(d: Dialect, size: Dim) -> str:
@@ -591,12 +583,14 @@ RULES: dict[str, Rule] = {
     "eq": compare("=="), "ne": compare("!="),
     "stop": lambda d, node, a: a[0],
     "matmul": _matmul, "transpose": _transpose, "trace": _trace, "einsum": _einsum,
-    "det": _of_square("det"), "logdet": _of_square("slogdet", "[1]"), "inv": _inv,
+    "det": _of_square("det"), "logdet": _of_square("slogdet", "[1]"),
+    "inv": lambda d, node, a: f"{d.xp}.linalg.inv({a[0]})",
     "diag_of": _diag_of, "diag_part": _diag_part, "kron": _kron,
     "sum": reduction("sum"), "prod": reduction("prod"), "amax": reduction("amax"),
     "amin": reduction("amin"), "argmax": _argmax,
     "softmax": along("softmax"), "logsumexp": along("logsumexp"),
-    "fill": _fill, "literal": _literal, "dim": _dim, "eye": _eye,
+    "fill": _fill, "literal": _literal, "dim": _dim,
+    "eye": lambda d, node, a: f"{d.xp}.eye({d.dim(node.shape[0])}{d.made})",
     "name": lambda d, node, a: node.params[0],
     "constant": lambda d, node, a: f"{d.xp}.pi",
     "slice": _slice, "embed": _embed, "pick": _pick, "concat": _concat, "reshape": _reshape,
