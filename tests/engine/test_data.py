@@ -393,3 +393,12 @@ def test_a_value_that_is_no_number(values: dict[str, Any], says: str) -> None:
 def test_rows_of_different_lengths() -> None:
     with pytest.raises(ValueProblem, match="must be an array of numbers, one row a sample"):
         datasets.from_arrays({"x": [[1, 2], [3]], "y": [1, 2]})
+
+
+def test_a_size_that_was_set_does_not_fit() -> None:
+    with pytest.raises(ShapeProblem) as error:
+        task(AUTO, "iris", values={"h": 2, "n": 5})
+    assert "declared with 5 numbers a sample, where n is 5" in str(error.value)
+    assert error.value.hint == "it fits where n is 4"
+    with pytest.raises(NameProblem, match="'x' is no dimension and no constant"):
+        task(AUTO, "iris", values={"h": 2, "x": 5})

@@ -17,10 +17,12 @@ import pytest
 from tests.engine.common import model_of
 from tests.engine.test_runs import SHEET
 
+from backproof.engine.command import Request, train_command
 from backproof.engine.data import Wanted, task_for
 from backproof.engine.runs import RunFolder
 from backproof.engine.steppers import make_stepper
 from backproof.engine.training import Options, Trained, train
+from backproof.errors import FileProblem
 
 pytest.importorskip("sklearn")
 
@@ -133,3 +135,17 @@ def test_the_record_of_a_run_names_the_engine_that_ran(tmp_path: Path) -> None:
     assert r.engine == "numpy"  # numba's compiling would take longer than these steps
     long = make_stepper(task, "adam", 0.9, 16, "auto", "float64", 10**6)
     assert long.engine == ("numba" if importlib.util.find_spec("numba") else "numpy")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[]", "is not the record of a run"),
+        ('{"request": {"epochs": "x"}}', "has 'x' for epochs, which no run has"),
+        ('{"request": {"maps": 3}}', "has 3 for maps, which no run has"),
+    ],
+)
+def test_a_record_that_is_none(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(FileProblem, match=says):
+        train_command(Request(out=tmp_path, resume=True), frozenset())

@@ -155,13 +155,30 @@ def _resumed(request: Request, given: frozenset[str]) -> RunFolder:
         raise ValueProblem("Which run is to be resumed?", hint="name its folder: --out DIR")
     folder = RunFolder.existing(request.out)
     before = folder.meta.get("request", {})
-    for name, value in before.items():
-        if name not in given and hasattr(request, name):
+    plain = Request().kept()
+    for name, value in before.items() if isinstance(before, dict) else ():
+        if name not in given and name in plain:
+            if not _is_like(value, plain[name]):
+                raise FileProblem(
+                    f"'{request.out / 'run.json'}' has {value!r:.40} for {name}, which no run has.",
+                    hint=f"write the option again, --{name} …, or start anew with --overwrite",
+                )
             setattr(request, name, value)
     if request.file is None:
         request.file = request.out / "sheet.sheet"
         request.sheet = None
     return folder
+
+
+def _is_like(value: Any, default: Any) -> bool:
+    """Whether a value from a file may stand where an option has this default."""
+    if value is None or default is None:
+        return default is None and isinstance(value, str | int | float | None)
+    if isinstance(default, tuple):
+        return isinstance(value, list) and all(isinstance(v, str) for v in value)
+    return isinstance(value, int | float) if isinstance(default, float) else (
+        type(value) is type(default)
+    )  # fmt: skip
 
 
 def _pairs(words: Sequence[str], option: str, read: Callable[[str], Any]) -> dict[str, Any]:

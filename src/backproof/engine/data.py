@@ -380,7 +380,8 @@ def task_for(model: Model, data: Any, wanted: Wanted | None = None, *, target: s
     """The whole way: from a sheet and the name of a data set, a file or arrays to a task."""
     wanted = wanted or Wanted()
     free = [n for n in model.sheet.given if not model.has_value(n)]
-    task = prepare(model, loss, [n for n in free if n in wanted.values])
+    shared = [n for n in free if n in wanted.values]
+    task = prepare(model, loss, shared if len(shared) < len(free) else ())
     if data is None:
         return without_data(task, wanted)
     raw = (

@@ -149,6 +149,8 @@ class RunFolder:
             found: dict[str, Any] = json.loads((self.path / "run.json").read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise FileProblem(f"'{self.path / 'run.json'}' cannot be read: {error}.") from None
+        if not isinstance(found, dict):
+            raise FileProblem(f"'{self.path / 'run.json'}' is not the record of a run.")
         return found
 
     # --- writing -------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from backproof.calculus.model import Model, build_model
 from backproof.errors import BackproofError, Source, Span
 from backproof.language import syntax as ast
 from backproof.language.sheet import Sheet, parse_sheet
-from backproof.operators.dims import Dim, Shape
+from backproof.operators.dims import ONE, Dim, Shape
 
 MOST = 40  # places of one number in a sheet; with more of them none is proposed
 
@@ -47,9 +47,13 @@ def rewritten_for(model: Model, name: str, have: int, width: int) -> str:
 
 def width_hint(model: Model, name: str, have: int, width: int, parts: bool) -> str:
     """What would make data of *width* numbers fit; *parts*: whether there are other parts."""
-    changed = rewritten_for(model, name, have, width)
     many = f"{width} number{'s' * (width != 1)}"
+    changed = rewritten_for(model, name, have, width)
     ways = [f"for {many} a sample, write {changed} in the sheet"] if changed else []
+    wide = [d for d in model.shape(name) if d != ONE]
+    solved = model.graph.resolve(wide[0]).solve_for(Dim.of(width)) if len(wide) == 1 else None
+    if solved is not None and (number := solved[1].as_int()) is not None:
+        ways = [f"it fits where {solved[0]} is {number}"]
     if parts:
         ways.append(f"--map {name}=PART gives it another part of the data")
     return "; ".join(ways) or f"declare {name} with {many}, and what it meets likewise"
