@@ -396,3 +396,15 @@ def test_exponentials_beyond_float32_are_infinite_where_numbers_are_doubles() ->
     f = compile_gradient(model_of("learn z in R\nL = exp(z)"), "L", engine="numba", dtype="float32")
     assert float(f(z=88.0)[0]) == pytest.approx(1.6516363e38, rel=1e-5)
     assert float(f(z=100.0)[0]) == np.inf
+
+
+@pytest.mark.parametrize("engine", ["numpy", "jax", "numba"])
+def test_a_complex_number_after_a_number_is_told(engine: str) -> None:
+    f = compile_gradient(
+        model_of("given c in R\nlearn w in R[2]\nL = c*sumsq(w)"), "L", engine=engine
+    )
+    w = np.array([1.0, 2.0])
+    assert float(f(c=2.0, w=w)[0]) == pytest.approx(10)
+    assert float(f(c=3, w=w)[0]) == pytest.approx(15)
+    with pytest.raises(BackproofError, match="c must be an array of numbers"):
+        f(c=2 + 1j, w=w)

@@ -177,6 +177,8 @@ def adapted(
             )
         if taken.kinds[name] == "cast":
             lines.append(f"    if {word}.__class__ is not own: {word} = known({word})")
+        if taken.kinds[name] in ("float", "number"):
+            lines.append(f"    if {word}.__class__ is not float: {word} = known({word})")
         if taken.kinds[name] in ("array", "cast"):
             lines.append(f"    if {word}.shape != {taken.shapes[name]}: raise Again")
     outs = [f"r{k}" for k, _ in enumerate(program.outputs)]
