@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Callable
 from decimal import Context, Decimal, localcontext
+from functools import cache
 from importlib.util import find_spec
 
 import numpy as np
@@ -171,6 +172,7 @@ FORMS: dict[str, Callable[[Decimal], tuple[Decimal, Decimal]]] = {
 }  # fmt: skip
 
 
+@cache
 def worked(form: str, z: float) -> tuple[float, float]:
     with localcontext(Context(prec=1400)):  # log(1 + exp(-1500)) needs 650 digits
         value, slope = FORMS[form](Decimal(z))
